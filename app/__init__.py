@@ -1,0 +1,1 @@
+"""What people touch: the command line now; HTTP routes, auth, page and report later."""

@@ -1,0 +1,1 @@
+"""What outlives a call: images, checkpoints, experiences."""

@@ -1,0 +1,1 @@
+"""The models of the agent: multimodal chat, image generators, embeddings."""

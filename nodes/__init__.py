@@ -1,0 +1,1 @@
+"""One file for each agent role, each with its own prompt beside it."""
