@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import ConfigurationError
@@ -28,14 +29,152 @@ class Settings(BaseSettings):
         description="Multimodal chat model for every role: 'sandbox' (offline simulation) or "
         "'provider:model', e.g. 'openai:gpt-5'.",
     )
+    planner_mllm: str | None = Field(None, description="Model of the planner; unset: as mllm.")
+    decomposer_mllm: str | None = Field(None, description="Model of the decomposer; unset: as mllm.")
+    verifier_mllm: str | None = Field(None, description="Model of the verifier; unset: as mllm.")
+    summarizer_mllm: str | None = Field(None, description="Model of the summarizer; unset: as mllm.")
+    refiner_mllm: str | None = Field(None, description="Model of the refiner; unset: as mllm.")
+    mllm_base_url: str | None = Field(
+        None,
+        description="Address that 'openai:<model>' chat models call, with its version path "
+        "('http://127.0.0.1:8000/v1'); unset: OPENAI_BASE_URL, else OpenAI's own.",
+    )
+    mllm_api_key: SecretStr | None = Field(
+        None,
+        description="Key for that address. Unset: OPENAI_API_KEY where the address is OpenAI's own "
+        "or OPENAI_BASE_URL, else no key (local servers want none).",
+    )
+    openai_base_url: str | None = Field(
+        None,
+        validation_alias="OPENAI_BASE_URL",
+        description="OPENAI_BASE_URL, as the openai client reads it.",
+    )
+    openai_api_key: SecretStr | None = Field(
+        None,
+        validation_alias="OPENAI_API_KEY",
+        description="OPENAI_API_KEY, as the openai client reads it.",
+    )
+    mllm_concurrency: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        description="Chat calls that this process sends to one endpoint at the same time.",
+    )
+    mllm_timeout: float = Field(
+        300.0,
+        gt=0,
+        le=86_400,
+        description="Seconds one chat call may take, reasoning included.",
+    )
+    mllm_attempts: int = Field(
+        4,
+        ge=1,
+        le=20,
+        description="How often one chat call is tried when the endpoint is busy or disconnects.",
+    )
+    mllm_max_wait: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Longest wait in seconds before a chat call is tried again; an endpoint that "
+        "asks for more (Retry-After) fails the call at once.",
+    )
+    mllm_max_images: int | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="Images that one request may carry; unset: found out from the endpoint's error.",
+    )
+    mllm_image_overflow: Literal["sheet", "latest"] = Field(
+        "sheet",
+        description="What is sent where a request may not carry all images: 'sheet' (the older "
+        "ones as one labelled contact sheet) or 'latest' (only the newest ones).",
+    )
+    mllm_reasoning_summary: Literal["off", "auto", "concise", "detailed"] = Field(
+        "off",
+        description="Reasoning summaries of OpenAI's own models through the Responses API.",
+    )
+    mllm_extra_body: dict[str, Any] = Field(
+        default_factory=dict,
+        description="JSON object added to each request to an OpenAI-compatible endpoint, e.g. "
+        '{"chat_template_kwargs": {"enable_thinking": false}} for vLLM.',
+    )
+    vision_max_side: int = Field(
+        1024,
+        ge=64,
+        le=8192,
+        description="Longest side in pixels of images as shown to chat models.",
+    )
+    vision_quality: int = Field(
+        80, ge=1, le=100, description="JPEG or WebP quality of images as shown to chat models."
+    )
+    vision_format: Literal["jpeg", "webp"] = Field(
+        "jpeg",
+        description="How images are encoded for chat models; WebP is smaller, but llama.cpp and "
+        "some others can't read it.",
+    )
+    vision_cache_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        description="Bytes of encoded images kept in memory for the next calls.",
+    )
     generator: str = Field(
         "sandbox",
         description="Image generator: 'sandbox', 'diffusers:<repo or folder>', 'openai:<model>', "
         "'http:<url>', 'comfyui:<url>?workflow=<file>'.",
     )
+    generator_base_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("GEMS_GENERATOR_BASE_URL", "OPENAI_BASE_URL"),
+        description="Address of the Images API that 'openai:<model>' calls, with its version path "
+        "('http://127.0.0.1:8000/v1'); OpenAI's own where unset. "
+        "GEMS_GENERATOR_BASE_URL, else OPENAI_BASE_URL.",
+    )
+    generator_api_key: SecretStr | None = Field(
+        None,
+        description="Key for that address; OPENAI_API_KEY stands in where the address is OpenAI's "
+        "own or OPENAI_BASE_URL.",
+    )
+    generator_concurrency: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="Requests this process sends to one generator address at the same time.",
+    )
+    generator_timeout: float = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        description="Seconds one image may take, the server's queue included.",
+    )
+    generator_max_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        description="Bytes that one answer of a generator may have.",
+    )
+    generator_max_pixels: int = Field(
+        50_000_000,
+        ge=64 * 64,
+        description="Pixels that one generated image may have (guards against image bombs).",
+    )
+    skills_path: str = Field(
+        "",
+        description="More folders of skills, separated as in PATH; later ones override earlier "
+        "ones, the project's .gems/skills, ~/.gems/skills and the built-in skills by name.",
+    )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("gems", appauthor=False)),
         description="Everything the program keeps: images, checkpoints, experiences.",
+    )
+    artifacts: str = Field(
+        "",
+        description="Where images are kept: a folder, 's3://bucket/prefix', 'gs://…', 'az://…' or "
+        "'memory://name'; empty means <data_dir>/artifacts.",
+    )
+    checkpoint: SecretStr = Field(
+        SecretStr(""),
+        description="Where threads are kept: 'memory:', 'sqlite:///path' or 'postgresql://…'; "
+        "empty means <data_dir>/checkpoints.sqlite.",
     )
 
 
