@@ -125,15 +125,13 @@ class Settings(BaseSettings):
     )
     generator_base_url: str | None = Field(
         None,
-        validation_alias=AliasChoices("GEMS_GENERATOR_BASE_URL", "OPENAI_BASE_URL"),
         description="Address of the Images API that 'openai:<model>' calls, with its version path "
-        "('http://127.0.0.1:8000/v1'); OpenAI's own where unset. "
-        "GEMS_GENERATOR_BASE_URL, else OPENAI_BASE_URL.",
+        "('http://127.0.0.1:8000/v1'); else OPENAI_BASE_URL, else OpenAI's own.",
     )
     generator_api_key: SecretStr | None = Field(
         None,
         description="Key for that address; OPENAI_API_KEY stands in where the address is OpenAI's "
-        "own or OPENAI_BASE_URL.",
+        "own or OPENAI_BASE_URL, and is sent nowhere else.",
     )
     generator_concurrency: int = Field(
         8,
