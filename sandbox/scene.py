@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import random
 
 OBJECT_KINDS = (
     "cube",
@@ -42,6 +45,12 @@ COLORS: dict[str, tuple[int, int, int]] = {
 
 SIZES = ("small", "medium", "large")
 
+MAX_GROUPS = 4
+"""Groups in one picture."""
+
+MAX_COUNT = 8
+"""Objects in one group."""
+
 Direction = Literal["left of", "right of", "above", "below"]
 
 
@@ -79,3 +88,65 @@ class Scene:
     relations: tuple[Relation, ...] = ()
     background: str = "white"
     sign: str = ""
+
+
+_AREA = {"small": 1.0, "medium": 2.2, "large": 5.0}
+"""How much room an object needs, relative to a small one."""
+_MAX_AREA = 34.0
+"""What always fits into a square picture, whatever the relations (tried with 20,000 scenes)."""
+
+
+def random_scene(
+    rng: random.Random,
+    groups: int,
+    *,
+    max_count: int = MAX_COUNT,
+    relations: float = 0.8,
+    background: float = 0.4,
+    sign: float = 0.3,
+    signs: tuple[str, ...] = ("OPEN", "CAFE 24", "ZOO", "HELLO", "EXIT 7", "BAKERY", "JAZZ CLUB"),
+) -> Scene:
+    """Draw a scene that can be painted.
+
+    Args:
+        rng: The source of chance; the same state gives the same scene.
+        groups: How many groups, 1 to `MAX_GROUPS`.
+        max_count: The most objects in a group, 1 to `MAX_COUNT`.
+        relations: Chance that a group is placed relative to the one before it.
+        background: Chance that the background is not white.
+        sign: Chance that there is a sign.
+        signs: Texts to choose from.
+
+    Returns:
+        A scene whose groups differ in kind and colour taken together and whose relations can
+        all hold.
+
+    Raises:
+        ValueError: `groups` or `max_count` is out of range.
+    """
+    if not 1 <= groups <= MAX_GROUPS or not 1 <= max_count <= MAX_COUNT:
+        raise ValueError(f"groups must be 1..{MAX_GROUPS} and max_count 1..{MAX_COUNT}")
+    ground = rng.choice([name for name in COLORS if name != "white"])
+    if rng.random() >= background:
+        ground = "white"
+    colors = [name for name in COLORS if name != ground]
+    pairs: list[tuple[str, str]] = []
+    while len(pairs) < groups:
+        pair = (rng.choice(OBJECT_KINDS), rng.choice(colors))
+        if pair not in pairs:
+            pairs.append(pair)
+    chosen: list[Group] = []
+    for index, (kind, color) in enumerate(pairs):
+        size = rng.choice(SIZES)
+        # Leave room for one large object for each group still to come.
+        used = sum(_AREA[group.size] * group.count for group in chosen)
+        room = _MAX_AREA - used - _AREA["large"] * (groups - index - 1)
+        most = max(1, min(max_count, int(room / _AREA[size])))
+        chosen.append(Group(kind, color, size, rng.randint(1, most)))
+    directions: tuple[Direction, ...] = ("left of", "right of", "above", "below")
+    placed = tuple(
+        Relation(index, rng.choice(directions), index - 1)
+        for index in range(1, groups)
+        if rng.random() < relations
+    )
+    return Scene(tuple(chosen), placed, ground, rng.choice(signs) if rng.random() < sign else "")
