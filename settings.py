@@ -174,6 +174,34 @@ class Settings(BaseSettings):
         description="Where threads are kept: 'memory:', 'sqlite:///path' or 'postgresql://…'; "
         "empty means <data_dir>/checkpoints.sqlite.",
     )
+    diffusers_device: str = Field(
+        "auto",
+        pattern=r"^(auto|(cpu|mps|cuda(:\d+)?)(,cuda(:\d+)?)*)$",
+        description="Where 'diffusers:' models run: 'auto' (all CUDA devices, one copy each; else "
+        "MPS; else CPU) or a torch device, several separated by commas.",
+    )
+    diffusers_dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto",
+        description="Precision of 'diffusers:' models; 'auto' takes the model's on a GPU and "
+        "float32 on a CPU.",
+    )
+    diffusers_offload: Literal["none", "model", "sequential"] = Field(
+        "none",
+        description="Keep weights in main memory between uses: 'model' needs less GPU memory and "
+        "is a little slower, 'sequential' needs least and is much slower.",
+    )
+    diffusers_variant: str = Field(
+        "", description="Weight files to prefer in a 'diffusers:' repo, e.g. 'fp16'."
+    )
+    diffusers_batch_size: int = Field(
+        4, ge=1, le=64, description="Most images that one pipeline call makes."
+    )
+    diffusers_batch_wait_ms: float = Field(
+        20.0,
+        ge=0,
+        le=5000,
+        description="Milliseconds that an image request waits for others to share its call.",
+    )
 
 
 @lru_cache(maxsize=1)
