@@ -164,6 +164,25 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("gems", appauthor=False)),
         description="Everything the program keeps: images, checkpoints, experiences.",
     )
+    embeddings: str = Field(
+        "auto",
+        description="Embedding model of the experience store: 'minilm' (packaged, offline; extra "
+        "'local'), 'lexical' (character n-grams, no dependency), any LangChain embeddings as "
+        "'provider:model', e.g. 'openai:text-embedding-3-small'; 'auto' takes minilm when it is "
+        "installed, else lexical.",
+    )
+    store: str | None = Field(
+        None,
+        description="Where experiences are kept: a folder for one process, 'http://host:port' of a "
+        "Chroma server ('chroma run --path <folder>') for several, or 'memory:'; unset: the folder "
+        "'store' in data_dir.",
+    )
+    store_token: SecretStr | None = Field(
+        None, description="Bearer token for a Chroma server behind a proxy that asks for one."
+    )
+    store_timeout: float = Field(
+        30.0, gt=0, le=3600, description="Seconds one request to a Chroma server may take."
+    )
     artifacts: str = Field(
         "",
         description="Where images are kept: a folder, 's3://bucket/prefix', 'gs://…', 'az://…' or "
