@@ -1,0 +1,315 @@
+"""Chat models by name, and the one way in which they are called.
+
+`complete` is what the agent's roles call: it shows the images, keeps to the endpoint's limits,
+tries again what may pass, learns what an endpoint refuses, and raises only this package's errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError, ModelBusyError, ModelError
+from ..settings import Settings, get_settings
+from .answers import keep_answer_logprobs
+from .endpoint_memory import memory_of
+from .failures import RequestRejectedError, translate
+from .limits import backoff, limit_for
+from .thoughts import with_thought
+from .vision import Load, count_images, with_images
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.runnables import Runnable
+
+_NO_KEY = "none"
+"""What local servers get as a key: the openai client insists on one, they do not read it."""
+
+_lock = threading.Lock()
+_registered: dict[str, BaseChatModel] = {}
+_without_loop: dict[str, BaseChatModel] = {}
+_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, BaseChatModel]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def register_chat_model(spec: str, model: BaseChatModel) -> None:
+    """Makes `spec` name a chat model of the caller's own.
+
+    For programs that bring their own `BaseChatModel` (a gateway, a fine-tuned model, a recording):
+    register it under any name and set that name as a role's model. Replaces what `spec` named.
+
+    Args:
+        spec: Any name, e.g. `mine` or `openai:gpt-5`.
+        model: Used as it is, by all event loops.
+    """
+    with _lock:
+        _registered[spec] = model
+
+
+def forget_chat_models() -> None:
+    """Forgets all models of this process, registered ones too."""
+    with _lock:
+        _registered.clear()
+        _without_loop.clear()
+        _by_loop.clear()
+
+
+def chat_model(spec: str) -> BaseChatModel:
+    """Returns the chat model that `spec` names, the same object for the same event loop.
+
+    Args:
+        spec: `sandbox`, `openai:<model>` (any OpenAI-compatible endpoint, see
+            `Settings.mllm_base_url`), another `provider:model` of LangChain's `init_chat_model`
+            whose package is installed, or a registered name.
+
+    Raises:
+        ConfigurationError: `spec` names nothing, or a package or key is missing.
+    """
+    try:
+        loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = None
+    return _chat_model(spec, loop)
+
+
+def _chat_model(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatModel:
+    # By loop, because an HTTP client's open connections belong to the loop that opened them.
+    with _lock:
+        if spec in _registered:
+            return _registered[spec]
+        models = _without_loop if loop is None else _by_loop.setdefault(loop, {})
+    if spec not in models:
+        models.setdefault(spec, _make(spec, get_settings()))
+    return models[spec]
+
+
+def _make(spec: str, settings: Settings) -> BaseChatModel:
+    provider, _, name = spec.partition(":")
+    if spec == "sandbox":
+        from ..sandbox.chat import SandboxChatModel
+
+        return SandboxChatModel()
+    if not provider or not name:
+        raise ConfigurationError(
+            f"The chat model {spec!r} is not of the form 'provider:model'.",
+            hint="Use 'sandbox' or, for example, 'openai:gpt-5'.",
+        )
+    return _make_openai(name, settings) if provider == "openai" else _make_other(spec, settings)
+
+
+def _make_openai(name: str, settings: Settings) -> BaseChatModel:
+    import httpx
+    from openai import DefaultAsyncHttpxClient
+    from pydantic import SecretStr
+
+    from .openai_chat import ReasoningChatOpenAI
+
+    base_url, key = _openai_endpoint(settings)
+    if base_url is not None and urlsplit(base_url).scheme not in ("http", "https"):
+        raise ConfigurationError(
+            "GEMS_MLLM_BASE_URL is no http(s) address.", hint="For example http://127.0.0.1:8000/v1"
+        )
+    if base_url is None and key is None:
+        raise ConfigurationError(
+            f"openai:{name} needs a key.",
+            hint="Set OPENAI_API_KEY, or GEMS_MLLM_BASE_URL to a server of your own.",
+        )
+    summary = settings.mllm_reasoning_summary
+    timeout = httpx.Timeout(settings.mllm_timeout, connect=min(15.0, settings.mllm_timeout))
+    return ReasoningChatOpenAI(
+        model=name,
+        base_url=base_url or "https://api.openai.com/v1",
+        api_key=key or SecretStr(_NO_KEY),
+        timeout=timeout,
+        stream_chunk_timeout=settings.mllm_timeout,
+        max_retries=0,  # `complete` does that, for the whole process
+        stream_usage=True,
+        # The openai client's own default client is shared by all event loops; ours is not.
+        http_async_client=DefaultAsyncHttpxClient(timeout=settings.mllm_timeout),
+        extra_body=settings.mllm_extra_body or None,
+        reasoning={"summary": summary} if summary != "off" and base_url is None else None,
+    )
+
+
+def _openai_endpoint(settings: Settings) -> tuple[str | None, Any]:
+    """Returns (base URL or None for OpenAI's own, key or None) of `openai:` models."""
+    if settings.mllm_base_url:
+        # OPENAI_API_KEY stays at home: this address need not be one that may see it.
+        return settings.mllm_base_url, settings.mllm_api_key
+    return settings.openai_base_url, settings.mllm_api_key or settings.openai_api_key
+
+
+def _make_other(spec: str, settings: Settings) -> BaseChatModel:
+    from langchain.chat_models import init_chat_model
+
+    try:
+        model = init_chat_model(spec)
+        fields = type(model).model_fields
+        names = set(fields) | {field.alias for field in fields.values() if field.alias}
+        ours = {"timeout": settings.mllm_timeout, "max_retries": 0}
+        return init_chat_model(spec, **{key: ours[key] for key in ours if key in names})
+    except ImportError as error:
+        raise ConfigurationError(f"The chat model {spec!r} can't be used: {error}.") from None
+    except Exception as error:  # noqa: BLE001 - any SDK's own complaint about keys or names
+        reason = str(translate(error, spec)).splitlines()[0]
+        raise ConfigurationError(
+            f"The chat model {spec!r} can't be made: {reason}",
+            hint="Is the provider's key set, and the provider known to LangChain?",
+        ) from None
+
+
+def usage_of(message: AIMessage) -> tuple[int, int]:
+    """Returns (input tokens, output tokens) of a reply as the endpoint reports them, else 0."""
+    usage = message.usage_metadata
+    return (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
+
+
+async def complete(
+    spec: str, messages: list[BaseMessage], options: Mapping[str, Any], load: Load
+) -> AIMessage:
+    """Returns a chat model's answer.
+
+    Swaps `image_ref` blocks for images (as many as the endpoint takes), waits for a place at the
+    endpoint, tries again while it is busy (honouring `Retry-After`), and does without options that
+    it refuses. The reasoning of the answer is in `additional_kwargs["reasoning_content"]`; of the
+    log-probabilities only those of a yes/no answer are kept.
+
+    Args:
+        spec: Which model, see `chat_model`.
+        messages: The conversation.
+        options: What `model.bind` takes: `response_format`, `tools`, `tool_choice`, `logprobs`,
+            `top_logprobs`, `temperature`, …
+        load: Gives the stored bytes of an image.
+
+    Raises:
+        ConfigurationError: The model or its key is missing or refused.
+        ModelBusyError: Still busy after all attempts, or a longer wait is asked for than allowed.
+        RequestRejectedError: The endpoint does not take the request.
+        ModelError: Any other failure.
+        ArtifactError: An image can't be read.
+    """
+    settings = get_settings()
+    loop = asyncio.get_running_loop()
+    model = await asyncio.to_thread(_chat_model, spec, loop)
+    await _close_with_loop(loop)
+    where, secrets = endpoint_of(spec, settings), _secrets(settings)
+    limit = limit_for(where, settings.mllm_concurrency)
+    known = memory_of(f"{where} {spec}", settings.mllm_max_images)
+    attempt = 0
+    while True:
+        shown = await with_images(
+            messages,
+            load,
+            max_side=settings.vision_max_side,
+            quality=settings.vision_quality,
+            image_format=settings.vision_format,
+            max_images=known.max_images,
+            overflow=settings.mllm_image_overflow,
+        )
+        sent = known.allowed(options)
+        try:
+            async with limit.slot(), asyncio.timeout(settings.mllm_timeout):
+                answer = await _bound(model, sent).ainvoke(shown)
+            return keep_answer_logprobs(with_thought(cast("AIMessage", answer)))
+        except Exception as error:  # noqa: BLE001 - every SDK has its own; all are translated
+            failure = translate(error, spec, secrets)
+        if isinstance(failure, RequestRejectedError):
+            if known.learn(failure, sent, count_images(messages)):
+                continue
+            raise failure
+        attempt += 1
+        if not isinstance(failure, ModelBusyError) or attempt >= settings.mllm_attempts:
+            raise failure
+        asked = failure.retry_after
+        if asked is not None and asked > settings.mllm_max_wait:
+            raise failure
+        wait = backoff(attempt, settings.mllm_max_wait)
+        if asked is not None:
+            limit.pause(asked)
+            wait = max(wait, asked)
+        await asyncio.sleep(wait)
+
+
+def _bound(model: BaseChatModel, options: dict[str, Any]) -> Runnable[Any, Any]:
+    """Returns the model with options; tools in the provider's own form."""
+    options = dict(options)
+    tools = options.pop("tools", None)
+    if not tools:
+        return model.bind(**options) if options else model
+    choice = options.pop("tool_choice", None)
+    with_tools = model.bind_tools(tools, **({"tool_choice": choice} if choice else {}))
+    return with_tools.bind(**options) if options else with_tools
+
+
+def endpoint_of(spec: str, settings: Settings) -> str:
+    """Returns the name under which calls of a model share limits: its address or its provider."""
+    provider = spec.partition(":")[0]
+    if provider != "openai":
+        return provider
+    base_url = _openai_endpoint(settings)[0]
+    if base_url is None:
+        return "api.openai.com"
+    parts = urlsplit(base_url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    keys = (settings.mllm_api_key, settings.openai_api_key)
+    return tuple(key.get_secret_value() for key in keys if key is not None)
+
+
+# --- clients are closed with their event loop -----------------------------------------------------
+
+_closers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+async def _close_with_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Sees to it that this loop's HTTP clients are closed when the loop ends.
+
+    `asyncio.run` and its like end the asynchronous generators that are still open before they
+    close the loop; one of them, waiting at its `yield`, is our place to close the clients.
+    """
+    if loop in _closers:
+        return
+    closer = _until_loop_ends(loop)
+    _closers[loop] = closer
+    await anext(closer)
+
+
+async def _until_loop_ends(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        await aclose_chat_models()
+
+
+async def aclose_chat_models() -> None:
+    """Closes the HTTP connections of the running event loop's chat models; new ones are made."""
+    loop = asyncio.get_running_loop()
+    with _lock:
+        models = _by_loop.pop(loop, {})
+    for model in models.values():
+        client = getattr(model, "root_async_client", None)
+        if client is not None:
+            await client.close()
+
+
+__all__ = [
+    "ModelError",
+    "aclose_chat_models",
+    "chat_model",
+    "complete",
+    "endpoint_of",
+    "forget_chat_models",
+    "register_chat_model",
+    "usage_of",
+]
