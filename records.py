@@ -13,6 +13,10 @@ from typing_extensions import NotRequired, TypedDict
 RequirementKind = Literal["object", "count", "attribute", "relation", "text", "style", "other"]
 """What a requirement is about; GenEval's skills plus rendered text and style."""
 
+RequirementOrigin = Literal["caller", "decomposer", "reviewer"]
+"""Who asked for a requirement: the program or person that started the run, the decomposer that read
+it out of the prompt, or the person who edited the list."""
+
 Answer = Literal["yes", "no", "unknown"]
 
 VerdictSource = Literal["logprobs", "votes", "model", "dependency", "evidence", "error", "budget"]
@@ -67,6 +71,7 @@ class Requirement(TypedDict):
         kind: What it is about.
         depends_on: Ids of requirements without which this one is meaningless ("is the cat black"
             depends on "is there a cat").
+        origin: Who asked for it.
         verdict: The verdict on the best image; only in a finished run's output.
     """
 
@@ -74,6 +79,7 @@ class Requirement(TypedDict):
     question: str
     kind: RequirementKind
     depends_on: list[str]
+    origin: RequirementOrigin
     verdict: NotRequired[Verdict]
 
 

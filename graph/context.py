@@ -1,0 +1,189 @@
+"""Run-scoped settings: what Studio shows as an assistant's configuration.
+
+Each field carries its type, default, range and one line of help; `settle` checks them all before
+the first model call. Settings of the process (models, keys, folders) are in `gems.settings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from langgraph.runtime import Runtime
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ..errors import ConfigurationError
+from ..settings import get_settings
+
+Role = Literal["planner", "decomposer", "verifier", "summarizer", "refiner"]
+
+_SIZE = Field(ge=256, le=4096, multiple_of=8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Settings of one run; every field has a default that suits a first try."""
+
+    max_rounds: Annotated[
+        int, Field(ge=1, le=50, description="Rounds of generate, verify and refine at most.")
+    ] = 5
+    candidates: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=8,
+            description="Images per round; each further one varies the wording and the seed.",
+        ),
+    ] = 1
+    mllm: Annotated[
+        str,
+        Field(description="Multimodal chat model, 'provider:model'; empty takes GEMS_MLLM."),
+    ] = ""
+    planner_mllm: Annotated[str, Field(description="Model of the planner; empty: as mllm.")] = ""
+    decomposer_mllm: Annotated[
+        str, Field(description="Model of the decomposer; empty: as mllm.")
+    ] = ""
+    verifier_mllm: Annotated[
+        str, Field(description="Model of the verifier (may be small); empty: as mllm.")
+    ] = ""
+    summarizer_mllm: Annotated[
+        str, Field(description="Model of the summarizer; empty: as mllm.")
+    ] = ""
+    refiner_mllm: Annotated[str, Field(description="Model of the refiner; empty: as mllm.")] = ""
+    generator: Annotated[str, Field(description="Image generator; empty takes GEMS_GENERATOR.")] = (
+        ""
+    )
+    skills: Annotated[
+        str,
+        Field(description="Skills the planner may load: 'all', 'none', or names with commas."),
+    ] = "all"
+    max_skills: Annotated[
+        int, Field(ge=0, le=8, description="Skills the planner may load in one run at most.")
+    ] = 2
+    verification: Annotated[
+        Literal["each", "staged", "joint"],
+        Field(
+            description="Ask every requirement in parallel (each), in waves along their "
+            "dependencies (staged: fewer calls), or all in one call (joint: cheapest)."
+        ),
+    ] = "each"
+    votes: Annotated[
+        int, Field(ge=1, le=9, description="Times each question is asked; the majority counts.")
+    ] = 1
+    accept_score: Annotated[
+        float,
+        Field(gt=0, le=1, description="Fraction of requirements met at which the run ends."),
+    ] = 1.0
+    width: Annotated[int, _SIZE, Field(description="Width of the images in pixels.")] = 1024
+    height: Annotated[int, _SIZE, Field(description="Height of the images in pixels.")] = 1024
+    steps: Annotated[
+        int | None,
+        Field(description="Denoising steps, 1..500; empty takes the generator's default."),
+    ] = None
+    guidance: Annotated[
+        float | None,
+        Field(description="Guidance scale, 0..100; empty takes the generator's default."),
+    ] = None
+    seed: Annotated[
+        int | None,
+        Field(description="Seed of the run, 0..2147483647; empty draws one and records it."),
+    ] = None
+    history_images: Annotated[
+        Literal["all", "best_and_last", "none"],
+        Field(description="Images of earlier attempts that the refiner sees."),
+    ] = "best_and_last"
+    max_seconds: Annotated[
+        float | None,
+        Field(description="Working seconds after which the run ends with its best image."),
+    ] = None
+    max_model_calls: Annotated[
+        int | None,
+        Field(description="Chat model calls after which the run ends; at least 3."),
+    ] = None
+    review: Annotated[
+        Literal["none", "requirements", "rounds", "all"],
+        Field(description="What a person approves: the requirements, each round, both, nothing."),
+    ] = "none"
+
+    def model_for(self, role: Role) -> str:
+        """Returns the chat model spec of `role`: its own, else the run's, else the process's."""
+        own: str = getattr(self, f"{role}_mllm")
+        settings = get_settings()
+        of_process: str = getattr(settings, f"{role}_mllm", "") or ""
+        return own or self.mllm or of_process or settings.mllm
+
+    def image_generator(self) -> str:
+        """Returns the generator spec: the run's, else the process's."""
+        return self.generator or get_settings().generator
+
+    def allowed_skills(self) -> frozenset[str] | None:
+        """Returns the names of the skills that may be loaded; None means all of them."""
+        if self.skills.strip() == "all":
+            return None
+        names = (name.strip() for name in self.skills.split(","))
+        return frozenset(name for name in names if name and name != "none")
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[Context]:
+    return TypeAdapter(Context)
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    # Optional numbers are checked here: a range on `int | None` would show in Studio's form as
+    # two nested schemas, and as no range at all.
+    ("steps", 1, 500),
+    ("guidance", 0, 100),
+    ("seed", 0, 2**31 - 1),
+    ("max_seconds", 0.001, 7 * 24 * 3600),
+    ("max_model_calls", 3, 1_000_000),
+)
+
+
+def check_context(values: dict[str, Any]) -> Context:
+    """Makes a context from untrusted values.
+
+    Raises:
+        ConfigurationError: Names every field that is wrong, what it was, and what it may be.
+    """
+    problems: list[str] = []
+    known = Context.__dataclass_fields__
+    problems += [f"{name}: there is no such setting" for name in values if name not in known]
+    context = Context()
+    try:
+        given = {name: value for name, value in values.items() if name in known}
+        context = _adapter().validate_python(given)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            name = ".".join(str(part) for part in item["loc"])
+            problems.append(f"{name}: {item['msg'].lower()} (got {item['input']!r})")
+    for name, low, high in _RANGES:
+        value = getattr(context, name)
+        if value is not None and not low <= value <= high:
+            problems.append(f"{name}: should be between {low:g} and {high:g} (got {value!r})")
+    if problems:
+        raise ConfigurationError(
+            "The run's settings are not usable: " + "; ".join(problems) + ".",
+            hint="`gems generate --help` and the README's table list them all.",
+        )
+    return context
+
+
+def context_of(runtime: Runtime[Context]) -> Context:
+    """Returns the run's context; the defaults where a caller passed none.
+
+    LangGraph hands over None when a graph is invoked without a context.
+    """
+    # The annotation of `Runtime.context` can't say so.
+    context: Context | None = runtime.context
+    return context if context is not None else Context()
+
+
+def settle(runtime: Runtime[Context]) -> Context:
+    """Returns the run's context after checking every field.
+
+    Raises:
+        ConfigurationError: As `check_context`.
+    """
+    return check_context(asdict(context_of(runtime)))

@@ -1,0 +1,45 @@
+"""Where the run goes next: pure functions of the state, read by the conditional edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from ..nodes.dispatch import next_questions
+from .context import Context, context_of
+from .state import State
+
+
+def after_recall(state: State) -> Sequence[Literal["planner", "decomposer"]]:
+    """Returns planner and decomposer in parallel; the planner alone when requirements were given."""
+    return ["planner"] if state["requirements"] else ["planner", "decomposer"]
+
+
+def after_generator(state: State, runtime: Runtime[Context]) -> list[Send] | Literal["scorer"]:
+    """Returns one verifier for each question; the scorer when there is nothing left to ask with."""
+    return _verifiers(state, context_of(runtime)) or "scorer"
+
+
+def after_scorer(
+    state: State, runtime: Runtime[Context]
+) -> list[Send] | Literal["review", "summarizer", "finalizer"]:
+    """Returns the next wave of verifiers, a person's review, the next round, or the end."""
+    context = context_of(runtime)
+    wave = _verifiers(state, context)
+    if wave:
+        return wave
+    if context.review in ("rounds", "all"):
+        return "review"
+    return after_review(state)
+
+
+def after_review(state: State) -> Literal["summarizer", "finalizer"]:
+    """Returns the end when there is a reason to stop, else the next round."""
+    return "finalizer" if state["stopped_because"] else "summarizer"
+
+
+def _verifiers(state: State, context: Context) -> list[Send]:
+    return [Send("verifier", task) for task in next_questions(state, context)]

@@ -1,0 +1,224 @@
+"""One call from a prompt to the best image: `generate` and `agenerate`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig
+
+from ..errors import GemsError
+from ..memory.artifacts import artifact_store
+from ..memory.checkpoints import open_checkpointer
+from ..records import Attempt, ImageRef, Requirement, Usage
+from .build import build_graph
+from .context import Context
+from .state import GemsInput, StopReason
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        image: Reference to the best image.
+        score: Fraction of the requirements that it meets, 0..1.
+        requirements: Each with its `verdict` on that image.
+        attempts: Every attempt of the thread, in order.
+        stopped_because: Why the run ended (see `gems.graph.state.StopReason`).
+        usage: Calls, tokens and seconds by role.
+        notices: Sentences about what was not done as asked.
+        prompt: The prompt that was worked on.
+        seed: The run's seed; the same seed and settings make the same run on the same models.
+        thread_id: The thread it is kept under.
+    """
+
+    image: ImageRef
+    score: float
+    requirements: list[Requirement]
+    attempts: list[Attempt]
+    stopped_because: StopReason
+    usage: Usage
+    notices: list[str] = field(default_factory=list)
+    prompt: str = ""
+    seed: int = 0
+    thread_id: str = ""
+
+    @property
+    def path(self) -> Path | None:
+        """The image's file, or None when the artifact store is not a local folder."""
+        return artifact_store().path(self.image)
+
+    @property
+    def met(self) -> bool:
+        """Whether every requirement is met."""
+        return self.score >= 1.0
+
+    def load(self) -> Image.Image:
+        """Returns the image, decoded.
+
+        Raises:
+            ArtifactError: The store no longer has it, or it is damaged.
+        """
+        from io import BytesIO
+
+        from PIL import Image
+
+        return Image.open(BytesIO(_run(artifact_store().load(self.image))))
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the image's bytes as they are, provenance included, and returns the path."""
+        target = Path(path)
+        target.write_bytes(_run(artifact_store().load(self.image)))
+        return target
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain JSON values, as `gems generate --json` prints them."""
+        return {
+            "image": {**self.image, "path": str(self.path) if self.path else None},
+            "score": self.score,
+            "stopped_because": self.stopped_because,
+            "requirements": self.requirements,
+            "attempts": self.attempts,
+            "usage": self.usage,
+            "notices": self.notices,
+            "prompt": self.prompt,
+            "thread_id": self.thread_id,
+            "seed": self.seed,
+        }
+
+
+def result_of(values: Mapping[str, Any], thread_id: str) -> Result:
+    """Makes a result from the output of the graph.
+
+    Raises:
+        GemsError: The run has no image (it was interrupted, or it failed before the first one).
+    """
+    if not values.get("image"):
+        raise GemsError(
+            f"The run of thread {thread_id} has no image yet.",
+            hint="It waits for an answer or was interrupted; resume it.",
+        )
+    return Result(
+        image=values["image"],
+        score=values["score"],
+        requirements=values["requirements"],
+        attempts=values["attempts"],
+        stopped_because=values["stopped_because"],
+        usage=values.get("usage", {}),
+        notices=values.get("notices", []),
+        prompt=values["prompt"],
+        seed=values["seed"],
+        thread_id=thread_id,
+    )
+
+
+def run_input(
+    prompt: str,
+    *,
+    negative_prompt: str = "",
+    requirements: Sequence[str | Mapping[str, Any]] | None = None,
+    seed: int | None = None,
+) -> GemsInput:
+    """Returns the graph's input; settings that were not given are left out."""
+    given = GemsInput(prompt=prompt)
+    if negative_prompt:
+        given["negative_prompt"] = negative_prompt
+    if requirements:
+        given["requirements"] = [
+            item if isinstance(item, str) else dict(item) for item in requirements
+        ]
+    if seed is not None:
+        given["seed"] = seed
+    return given
+
+
+def run_config(thread_id: str, context: Context) -> RunnableConfig:
+    """Returns the config of a run: its thread, and room for all its rounds."""
+    # A round takes 5 supersteps, staged verification one more for each level of dependencies.
+    steps = 20 + context.max_rounds * 30
+    return RunnableConfig(configurable={"thread_id": thread_id}, recursion_limit=steps)
+
+
+async def agenerate(
+    prompt: str,
+    *,
+    context: Context | None = None,
+    negative_prompt: str = "",
+    requirements: Sequence[str | Mapping[str, Any]] | None = None,
+    seed: int | None = None,
+    thread_id: str | None = None,
+) -> Result:
+    """Runs the loop on one prompt and returns the best image.
+
+    Args:
+        prompt: What the image must show.
+        context: Settings of the run; the defaults suit a first try.
+        negative_prompt: What it must not show.
+        requirements: Yes/no questions to check, in place of the decomposer's.
+        seed: Seed of the run; drawn and recorded when None.
+        thread_id: Thread to keep the run under; a new one when None.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        GemsError: Settings or input are not usable, or no image could be made at all.
+    """
+    settings = context or Context()
+    thread = thread_id or str(uuid.uuid4())
+    async with open_checkpointer() as checkpointer:
+        graph = build_graph(checkpointer=checkpointer)
+        values = await graph.ainvoke(
+            run_input(
+                prompt, negative_prompt=negative_prompt, requirements=requirements, seed=seed
+            ),
+            run_config(thread, settings),
+            context=settings,
+        )
+    return result_of(values, thread)
+
+
+def generate(
+    prompt: str,
+    *,
+    context: Context | None = None,
+    negative_prompt: str = "",
+    requirements: Sequence[str | Mapping[str, Any]] | None = None,
+    seed: int | None = None,
+    thread_id: str | None = None,
+) -> Result:
+    """Does what `agenerate` does, for code that is not async (notebooks included).
+
+    Raises:
+        GemsError: As `agenerate`.
+    """
+    return _run(
+        agenerate(
+            prompt,
+            context=context,
+            negative_prompt=negative_prompt,
+            requirements=requirements,
+            seed=seed,
+            thread_id=thread_id,
+        )
+    )
+
+
+def _run(coroutine: Any) -> Any:
+    """Runs a coroutine to its end; inside a running event loop, in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

@@ -1,0 +1,47 @@
+"""dispatch: which questions are asked next, about which images. Pure functions of the state."""
+
+from __future__ import annotations
+
+from ..graph.budget import calls_left, out_of_time
+from ..graph.context import Context
+from ..graph.state import State, VerifierTask, attempts_of_turn
+from .calling import seconds_left
+from .requirements import next_wave
+
+
+def next_questions(state: State, context: Context) -> list[VerifierTask]:
+    """Returns what the verifiers are sent now; empty when the round has been judged.
+
+    `each`: one task a requirement, all at once. `staged`: one task a requirement, only those whose
+    dependencies have been met. `joint`: one task an image. No more are sent than calls are left;
+    what is not asked is judged unknown by the scorer.
+    """
+    if out_of_time(state, context) or state.get("stopped_because"):
+        return []
+    limit = seconds_left(state, context)
+    answered: dict[str, set[str]] = {}
+    for item in state.get("verdicts", []):
+        answered.setdefault(item["attempt"], set()).add(item["requirement"])
+    tasks: list[VerifierTask] = []
+    for attempt in attempts_of_turn(state):
+        if attempt["round"] != state["round"]:
+            continue
+        known = answered.get(attempt["id"], set())
+        if context.verification == "staged":
+            verdicts = {
+                item["requirement"]: item
+                for item in state["verdicts"]
+                if item["attempt"] == attempt["id"]
+            }
+            asked = next_wave(state["requirements"], verdicts)
+        else:
+            asked = [item for item in state["requirements"] if item["id"] not in known]
+        groups = [asked] if context.verification == "joint" and asked else [[one] for one in asked]
+        tasks += [
+            VerifierTask(
+                attempt=attempt["id"], image=attempt["image"], asked=group, seconds_left=limit
+            )
+            for group in groups
+        ]
+    left = calls_left(state, context)
+    return tasks if left is None else tasks[: left // context.votes]

@@ -1,0 +1,80 @@
+"""finalizer: hands over the best image with its verdicts, and answers the chat if there was one."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
+
+from ..errors import GemsError
+from ..graph.context import Context
+from ..graph.state import State, attempts_of_turn
+from ..memory.artifacts import artifact_store
+from ..records import Attempt, Requirement
+from .calling import timed
+from .scorer import best_attempt
+
+PREVIEW_SIDE = 320
+PREVIEW_BYTES = 14_000
+"""A message stays in every later checkpoint of its thread; base64 makes 4/3 of this, and the whole
+message must stay below 20 kB."""
+
+_ENDINGS = {
+    "accepted": "All that was asked for is in the image.",
+    "accepted_by_reviewer": "The reviewer accepted it.",
+    "stopped_by_reviewer": "The reviewer stopped the run.",
+    "max_rounds": "The rounds are used up.",
+    "max_model_calls": "The budget of model calls is used up.",
+    "max_seconds": "The time is used up.",
+    "generator_failed": "The image generator failed; this is the best image before that.",
+    "model_failed": "The chat model failed; this is the best image before that.",
+}
+
+
+@timed
+async def finalizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Returns the best attempt's image, its score, and the requirements with their verdicts."""
+    best = best_attempt(attempts_of_turn(state))
+    if best is None:
+        raise GemsError("The run ended without an image.")
+    judged = {verdict["requirement"]: verdict for verdict in best["verdicts"]}
+    requirements = [
+        Requirement(**{**item, "verdict": judged[item["id"]]}) if item["id"] in judged else item
+        for item in state["requirements"]
+    ]
+    update: dict[str, Any] = {
+        "image": best["image"],
+        "best": best["id"],
+        "score": best["score"],
+        "requirements": requirements,
+        "verdicts": Overwrite([]),
+    }
+    if state["chat"]:
+        update["messages"] = [await _chat_answer(best, requirements, state["stopped_because"])]
+    return update
+
+
+async def _chat_answer(
+    best: Attempt, requirements: list[Requirement], stopped_because: str
+) -> AIMessage:
+    """Returns the answer as a chat message: a small preview, what is met and what is not."""
+    marks = {"yes": "✓", "no": "✗", "unknown": "?"}
+    lines = [
+        f"{marks[item['verdict']['answer']]} {item['question']}"
+        for item in requirements
+        if "verdict" in item
+    ]
+    met = sum("verdict" in item and item["verdict"]["answer"] == "yes" for item in requirements)
+    ending = _ENDINGS.get(stopped_because, "")
+    text = "\n".join([f"{met} of {len(requirements)} requirements met. {ending}", "", *lines])
+    preview = await artifact_store().thumbnail(
+        best["image"], max_side=PREVIEW_SIDE, max_bytes=PREVIEW_BYTES
+    )
+    url = "data:image/jpeg;base64," + base64.b64encode(preview).decode("ascii")
+    return AIMessage(
+        [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": url}}],
+        additional_kwargs={"image": dict(best["image"])},
+    )

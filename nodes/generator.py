@@ -1,0 +1,152 @@
+"""generator: the current prompts become images in the artifact store."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from typing import Any
+
+from langgraph.func import task
+from langgraph.runtime import Runtime
+from langgraph.types import TimeoutPolicy
+from typing_extensions import TypedDict
+
+from ..graph.context import Context, context_of
+from ..graph.state import State, attempts_of_turn
+from ..memory.artifacts import artifact_store
+from ..models.generators.base import GenerationRequest
+from ..models.generators.registry import image_generator
+from ..records import Attempt, ImageRef, RoleUsage
+from .calling import RETRY, OutOfTimeError, seconds_left, timed
+from .provenance import png_text
+
+GENERATION_TIMEOUT = TimeoutPolicy(run_timeout=3600)
+"""Last resort for one image: a 20B model with sequential offload needs minutes, not hours."""
+
+
+class Generated(TypedDict):
+    """What the task of one candidate leaves in the checkpoint."""
+
+    image: ImageRef
+    seed: int
+    notices: list[str]
+    seconds: float
+
+
+def attempt_seed(run_seed: int, turn: int, round_: int, candidate: int) -> int:
+    """Returns the seed of one attempt, 0..2**31-1, the same for the same arguments always."""
+    name = f"{run_seed}/{turn}/{round_}/{candidate}".encode()
+    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") >> 1
+
+
+@task(name="generate_image", retry_policy=RETRY, timeout=GENERATION_TIMEOUT)
+async def generate_image(
+    spec: str,
+    prompt: str,
+    negative_prompt: str,
+    seed: int,
+    settings: dict[str, Any],
+    thread: str,
+    attempt: str,
+    seconds_left: float | None,
+) -> Generated:
+    """Makes one image and stores it; finished ones are not made again when a run resumes."""
+    began = time.perf_counter()
+    generator = image_generator(spec)
+    request = GenerationRequest(
+        prompt=prompt, negative_prompt=negative_prompt, seed=seed, **settings
+    )
+    try:
+        async with asyncio.timeout(seconds_left) as limit:
+            (made,) = await generator.generate(request)
+    except TimeoutError:
+        if limit.expired():
+            raise OutOfTimeError("max_seconds ran out during a generation.") from None
+        raise
+    text = png_text(request, made, generator=generator.name, thread=thread, attempt=attempt)
+    image = await artifact_store().put_image(made.image, text)
+    return Generated(
+        image=image,
+        seed=made.seed,
+        notices=list(made.notices),
+        seconds=round(time.perf_counter() - began, 4),
+    )
+
+
+@timed
+async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Returns one attempt for each candidate, not judged yet.
+
+    A candidate that fails is left out while another succeeds.
+
+    Raises:
+        GenerationError: Every candidate failed for good.
+    """
+    context = context_of(runtime)
+    spec = context.image_generator()
+    thread = (runtime.execution_info.thread_id if runtime.execution_info else None) or ""
+    settings = {
+        "width": context.width,
+        "height": context.height,
+        "steps": context.steps,
+        "guidance": context.guidance,
+    }
+    # Without an image there is nothing to fall back on: the first one may take its time.
+    limit = seconds_left(state, context) if attempts_of_turn(state) else None
+    turn, round_ = state["turn"], state["round"]
+    prompts = state["prompts"] or [state["prompt"]]
+    numbers = range(1, context.candidates + 1)
+    wordings = [prompts[(number - 1) % len(prompts)] for number in numbers]
+    results = await asyncio.gather(
+        *(
+            generate_image(
+                spec,
+                wording,
+                state["negative_prompt"],
+                attempt_seed(state["seed"], turn, round_, number),
+                settings,
+                thread,
+                f"t{turn}r{round_}c{number}",
+                limit,
+            )
+            for number, wording in zip(numbers, wordings, strict=True)
+        ),
+        return_exceptions=True,
+    )
+    attempts: list[Attempt] = []
+    notices: list[str] = []
+    failures: list[BaseException] = []
+    for number, wording, result in zip(numbers, wordings, results, strict=True):
+        if isinstance(result, BaseException):
+            failures.append(result)
+            notices.append(f"Candidate {number} of round {round_} failed: {result}")
+            continue
+        notices.extend(result["notices"])
+        attempts.append(
+            Attempt(
+                id=f"t{turn}r{round_}c{number}",
+                turn=turn,
+                round=round_,
+                candidate=number,
+                prompt=wording,
+                negative_prompt=state["negative_prompt"],
+                seed=result["seed"],
+                generator=spec,
+                image=result["image"],
+                skills=state["skills"],
+                verdicts=[],
+                score=0.0,
+                confidence=0.0,
+                seconds=result["seconds"],
+            )
+        )
+    if not attempts:
+        raise failures[0]
+    spent = RoleUsage(
+        calls=len(attempts),
+        input_tokens=0,
+        output_tokens=0,
+        seconds=sum(attempt["seconds"] for attempt in attempts),
+    )
+    return {"attempts": attempts, "notices": notices, "usage": {"generator": spent}}

@@ -1,0 +1,89 @@
+"""intake: turns what the caller sent into a turn, and checks it before anything costs money."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from langchain_core.messages import AnyMessage, HumanMessage
+from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
+
+from ..errors import InputError
+from ..graph.context import Context, settle
+from ..graph.state import State
+from .calling import timed
+from .requirements import settle_requirements
+
+MAX_PROMPT = 20_000
+"""Characters. Long-text prompts of the benchmarks stay below 3,000."""
+
+
+@timed
+async def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Checks settings and input, and sets the channels of a new turn.
+
+    Raises:
+        ConfigurationError: A field of the context is wrong.
+        InputError: There is no prompt, or a requirement has no question.
+    """
+    context = settle(runtime)
+    turn = state.get("turn", 0) + 1
+    message = _last_human(state.get("messages", []))
+    chat = message is not None and message.id != state.get("answered")
+    prompt = message.text if chat and message is not None else state.get("prompt", "")
+    prompt = prompt.strip()
+    if not prompt:
+        raise InputError(
+            "There is no prompt.", hint="Give `prompt`, or `messages` with a human message."
+        )
+    if len(prompt) > MAX_PROMPT:
+        raise InputError(
+            f"The prompt has {len(prompt):,} characters; at most {MAX_PROMPT:,} are read.",
+            hint="Shorten it.",
+        )
+    seed = state.get("seed")
+    if seed is None:
+        seed = context.seed if context.seed is not None else secrets.randbelow(2**31)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
+        raise InputError(f"seed: {seed!r} is not a whole number from 0 to 2147483647.")
+    return {
+        "turn": turn,
+        "chat": chat,
+        "answered": message.id if message is not None and message.id else "",
+        "prompt": prompt,
+        "negative_prompt": state.get("negative_prompt", "").strip(),
+        "seed": seed,
+        "requirements": settle_requirements(_given_requirements(state, turn), "caller"),
+        "round": 1,
+        "prompts": [],
+        "thought": "",
+        "skills": [],
+        "lessons": [],
+        "verdicts": Overwrite([]),
+        "feedback": "",
+        "best": "",
+        "score": 0.0,
+        "stopped_because": "",
+        "notices": Overwrite([]),
+        "stretches": Overwrite([]),
+        "calls_before": sum(
+            used["calls"] for role, used in state.get("usage", {}).items() if role != "generator"
+        ),
+    }
+
+
+def _last_human(messages: list[AnyMessage]) -> HumanMessage | None:
+    return next((item for item in reversed(messages) if isinstance(item, HumanMessage)), None)
+
+
+def _given_requirements(state: State, turn: int) -> list[Any]:
+    """Returns the requirements that came with this turn's input.
+
+    On a thread's later turns the channel may still hold the last turn's; those carry their origin,
+    which a caller's fresh input does not.
+    """
+    held: list[Any] = list(state.get("requirements") or [])
+    if turn == 1:
+        return held
+    return held if any(isinstance(item, str) or "origin" not in item for item in held) else []

@@ -1,0 +1,37 @@
+"""rescue: where a node goes whose retries are used up; it keeps the best image so far."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langgraph.errors import NodeError
+from langgraph.types import Command
+
+from ..graph.state import State, StopReason, VerifierTask, attempts_of_turn
+from .calling import OutOfTimeError
+from .verifier import unanswered
+
+
+def rescue(state: dict[str, Any], error: NodeError) -> Command[Literal["scorer", "finalizer"]]:
+    """Makes a failed verification `unknown`, and any other failure the end of the run.
+
+    LangGraph calls it as the graph's default error handler, after the retries. Before the first
+    image there is nothing to keep: then the error ends the run.
+
+    Raises:
+        BaseException: What the node raised, when there is no image yet.
+    """
+    why = str(error.error)
+    if error.node == "verifier":
+        task = VerifierTask(**state)  # type: ignore[typeddict-item]  # a Send's own input
+        return Command(goto="scorer", update={"verdicts": unanswered(task, why, "error")})
+    whole = State(**state)  # type: ignore[typeddict-item]  # the graph's state as LangGraph hands it
+    if error.node in ("intake", "approval", "finalizer") or not attempts_of_turn(whole):
+        raise error.error
+    reason: StopReason = "generator_failed" if error.node == "generator" else "model_failed"
+    if isinstance(error.error, OutOfTimeError):
+        reason = "max_seconds"
+    return Command(
+        goto="finalizer",
+        update={"stopped_because": reason, "notices": [f"The {error.node} failed: {why}"]},
+    )
