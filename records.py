@@ -6,9 +6,9 @@ the SDK: `TypedDict`s of strings, numbers, lists and dicts, never objects, never
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 RequirementKind = Literal["object", "count", "attribute", "relation", "text", "style", "other"]
 """What a requirement is about; GenEval's skills plus rendered text and style."""

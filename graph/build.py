@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from langgraph.cache.base import BaseCache
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -30,7 +32,7 @@ def build_graph(
     *,
     checkpointer: Checkpointer = None,
     store: BaseStore | None = None,
-    cache: BaseCache | None = None,
+    cache: BaseCache[Any] | None = None,
 ) -> CompiledStateGraph[State, Context, GemsInput, GemsOutput]:
     """Returns the compiled GEMS graph.
 

@@ -14,7 +14,7 @@ from .state import State
 
 
 def after_recall(state: State) -> Sequence[Literal["planner", "decomposer"]]:
-    """Returns planner and decomposer in parallel; the planner alone when requirements were given."""
+    """Returns planner and decomposer in parallel; the planner alone with given requirements."""
     return ["planner"] if state["requirements"] else ["planner", "decomposer"]
 
 

@@ -6,11 +6,11 @@ Values are the plain records of `gems.records`. Image bytes never enter a channe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from ..records import Attempt, Experience, ImageRef, Requirement, RoleUsage, Usage, Verdict
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.func import task
-from langgraph.runtime import Runtime
 from langgraph.types import RetryPolicy, TimeoutPolicy
 
 from ..errors import GemsError
-from ..graph.context import Context, Role, context_of
+from ..graph.context import Context, Role
 from ..graph.state import State, worked_seconds
 from ..memory.artifacts import artifact_store
 from ..models.chat import complete, usage_of
@@ -45,7 +44,25 @@ class OutOfTimeError(GemsError):
     code = "out_of_time"
 
 
-@task(name="call_model", retry_policy=RETRY, timeout=CALL_TIMEOUT)
+P = ParamSpec("P")
+T = TypeVar("T")
+Update = dict[str, Any]
+"""What a node returns: only the channels that changed."""
+
+
+def durable(
+    name: str, timeout: TimeoutPolicy
+) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    """Returns a decorator that makes an async function a retried LangGraph task.
+
+    It is `langgraph.func.task` with types that mypy can follow: given policies, `task` itself is
+    typed for async and plain functions at once, and neither is inferred.
+    """
+    made: Any = task(name=name, retry_policy=RETRY, timeout=timeout)
+    return cast(Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]], made)
+
+
+@durable("call_model", CALL_TIMEOUT)
 async def call_model(
     spec: str, messages: list[BaseMessage], options: dict[str, Any], seconds_left: float | None
 ) -> AIMessage:
@@ -82,6 +99,7 @@ class RoleModel:
         self._seconds_left = seconds_left
 
     async def __call__(self, messages: list[BaseMessage], **options: Any) -> AIMessage:
+        """Makes one durable call; `options` are what the model's `bind` takes."""
         answer = await call_model(self.key, messages, options, self._seconds_left)
         self.answers.append(answer)
         return answer
@@ -123,30 +141,13 @@ def seconds_left(state: State, context: Context) -> float | None:
     return max(0.05, context.max_seconds - worked_seconds(state.get("stretches", [])))
 
 
-NodeState = TypeVar("NodeState")
-Node = Callable[[NodeState, Runtime[Context]], Coroutine[Any, Any, dict[str, Any]]]
-
-
-def timed(node: Node[NodeState]) -> Node[NodeState]:
+def timed(node: Callable[P, Coroutine[Any, Any, Update]]) -> Callable[P, Awaitable[Update]]:
     """Adds to a node's update when it was at work, for `max_seconds` and the reports."""
 
     @wraps(node)
-    async def timed_node(state: NodeState, runtime: Runtime[Context]) -> dict[str, Any]:
+    async def timed_node(*args: P.args, **kwargs: P.kwargs) -> Update:
         start = time.time()
-        update = await node(state, runtime)
+        update = await node(*args, **kwargs)
         return {**update, "stretches": [[start, time.time()]]}
 
     return timed_node
-
-
-__all__ = [
-    "RETRY",
-    "OutOfTimeError",
-    "RoleModel",
-    "call_model",
-    "context_of",
-    "conversation",
-    "seconds_left",
-    "timed",
-    "used_by",
-]

@@ -7,7 +7,6 @@ import hashlib
 import time
 from typing import Any
 
-from langgraph.func import task
 from langgraph.runtime import Runtime
 from langgraph.types import TimeoutPolicy
 from typing_extensions import TypedDict
@@ -18,7 +17,7 @@ from ..memory.artifacts import artifact_store
 from ..models.generators.base import GenerationRequest
 from ..models.generators.registry import image_generator
 from ..records import Attempt, ImageRef, RoleUsage
-from .calling import RETRY, OutOfTimeError, seconds_left, timed
+from .calling import OutOfTimeError, durable, seconds_left, timed
 from .provenance import png_text
 
 GENERATION_TIMEOUT = TimeoutPolicy(run_timeout=3600)
@@ -40,7 +39,7 @@ def attempt_seed(run_seed: int, turn: int, round_: int, candidate: int) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") >> 1
 
 
-@task(name="generate_image", retry_policy=RETRY, timeout=GENERATION_TIMEOUT)
+@durable("generate_image", GENERATION_TIMEOUT)
 async def generate_image(
     spec: str,
     prompt: str,

@@ -1,8 +1,8 @@
 """planner: loads a skill when one really fits, and writes the first prompts.
 
-A subgraph of two nodes, `plan` and `skill_tools`, so that Studio shows each tool call. The model sees
-names and descriptions of skills; a skill's text reaches it only through its own tool call, and never
-the state (see `gems.skills.tools`).
+A subgraph of two nodes, `plan` and `skill_tools`, so that Studio shows each tool call. The model
+sees names and descriptions of skills; a skill's text reaches it only through its own tool call,
+and never the state (see `gems.skills.tools`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode
@@ -35,18 +35,19 @@ CALLS_FOR_OTHERS = 2
 """Model calls kept back for the decomposer and one verification when `max_model_calls` is small."""
 
 SYSTEM = """\
-You are the planner of an image generation agent. From the user's prompt you write the prompt that an \
-image generator will follow best.
+You are the planner of an image generation agent. From the user's prompt you write the prompt \
+that an image generator will follow best.
 
-First decide about skills. <skills> lists names and descriptions of reference material; most prompts \
-need none. Load one with load_skill only when its description clearly fits what is hard about this \
-prompt; read one of its files only if it tells you to. Then finish with write_prompt.
+First decide about skills. <skills> lists names and descriptions of reference material; most \
+prompts need none. Load one with load_skill only when its description clearly fits what is hard \
+about this prompt; read one of its files only if it tells you to. Then finish with write_prompt.
 
 Rules for the prompt:
-- Keep everything the user asked for: every thing, number, colour, place, action, text and style. Add \
-nothing that contradicts it.
+- Keep everything the user asked for: every thing, number, colour, place, action, text and \
+style. Add nothing that contradicts it.
 - Quoted text stays exactly as quoted, letter by letter.
-- What is easily missed (counts, positions, text) comes first, concrete, in short sentences of its own.
+- What is easily missed (counts, positions, text) comes first, concrete, in short sentences of \
+its own.
 - Make implied things visible: name what a landmark, an era or a process looks like.
 - A plain prompt may stay nearly as it is; decoration that was not asked for costs accuracy.
 - Describe the image only. No instructions to a person, no explanations.
@@ -233,7 +234,7 @@ async def answer_skill_calls(state: PlannerState, runtime: Runtime[Context]) -> 
 
 def after_plan(state: PlannerState) -> Literal["skill_tools", "__end__"]:
     """Returns where the planner goes: to the tools it called, or to its end with a plan."""
-    return END if state.get("prompts") else "skill_tools"
+    return "__end__" if state.get("prompts") else "skill_tools"
 
 
 def planner_graph() -> CompiledStateGraph[PlannerState, Context, PlannerInput, PlannerOutput]:

@@ -54,12 +54,11 @@ def settle_requirements(
         own = f"r{len(settled) + 1}"
         by_question[question.casefold()] = own
         final_id.update((name, own) for name in names)
-        kind = record.get("kind")
         settled.append(
             Requirement(
                 id=own,
                 question=question,
-                kind=kind if kind in get_args(RequirementKind) else "other",
+                kind=_kind(record.get("kind")),
                 depends_on=[],
                 origin=origin,
             )
@@ -74,6 +73,12 @@ def settle_requirements(
             if not _reaches(needed, requirement["id"], settled):
                 requirement["depends_on"].append(needed)
     return settled
+
+
+def _kind(given: Any) -> RequirementKind:
+    """Returns the kind, `other` for what is none."""
+    kinds: tuple[RequirementKind, ...] = get_args(RequirementKind)
+    return next((kind for kind in kinds if kind == given), "other")
 
 
 def _reaches(start: str, goal: str, requirements: list[Requirement]) -> bool:
