@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import ssl
 import threading
 import weakref
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -20,16 +13,19 @@ import httpx
 
 from ...errors import ConfigurationError, GenerationError, GeneratorBusyError
 from ...settings import get_settings
+from ..failures import redacted
+from ..limits import limit_for, retry_after_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+    import ssl
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
+
+    from ..limits import EndpointLimit
 
 T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
 """A server that does not accept a connection within this is down, however slow its images are."""
-
-_EXCERPT = 300
 
 
 # Addresses ---------------------------------------------------------------------------------------
@@ -163,74 +159,11 @@ def http_connections(url: str) -> PerLoop[httpx.AsyncClient]:
 # Concurrency -------------------------------------------------------------------------------------
 
 
-class EndpointLimit:
-    """A counting limit that holds across all event loops and threads of the process, first come
-    first served (an `asyncio.Semaphore` holds within one loop only).
-    """
-
-    def __init__(self, slots: int) -> None:
-        """Starts with `slots` free, at least 1."""
-        self._free = slots
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
-
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Holds one slot for the length of the block; waits for it without blocking the loop."""
-        await self._acquire()
-        try:
-            yield
-        finally:
-            self._release()
-
-    async def _acquire(self) -> None:
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            if self._free > 0:
-                self._free -= 1
-                return
-            ticket = (loop, loop.create_future())
-            self._waiting.append(ticket)
-        try:
-            await ticket[1]
-        except BaseException:
-            with self._lock:
-                granted = ticket not in self._waiting
-                if not granted:
-                    self._waiting.remove(ticket)
-            if granted:  # the slot came at the moment of the cancellation: pass it on
-                self._release()
-            raise
-
-    def _release(self) -> None:
-        with self._lock:
-            while self._waiting:
-                loop, future = self._waiting.popleft()
-                try:
-                    loop.call_soon_threadsafe(_grant, future)
-                except RuntimeError:  # that loop is closed, nobody waits there any more
-                    continue
-                return
-            self._free += 1
-
-
-def _grant(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-_limits: dict[str, EndpointLimit] = {}
-_limits_lock = threading.Lock()
-
-
 def endpoint_limit(url: str) -> EndpointLimit:
     """Returns the limit of a server (`GEMS_GENERATOR_CONCURRENCY`), shared by all that call it."""
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.hostname}:{parts.port}"
-    with _limits_lock:
-        if origin not in _limits:
-            _limits[origin] = EndpointLimit(get_settings().generator_concurrency)
-        return _limits[origin]
+    return limit_for(f"images of {origin}", get_settings().generator_concurrency)
 
 
 async def all_of(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -270,37 +203,6 @@ async def read_limited(response: httpx.Response, *, server: str) -> bytes:
     return b"".join(parts)
 
 
-def excerpt(text: str) -> str:
-    """Returns the first few hundred characters of a server's text on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds that `Retry-After` asks for, never negative, or None.
-
-    Both forms of RFC 9110 section 10.2.3 are read (seconds, or a date), and the
-    `Retry-After-Ms` that some gateways send.
-    """
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = headers.get(name, "").strip()
-        if not value:
-            continue
-        try:
-            seconds = float(value) / unit
-        except ValueError:
-            try:
-                when = parsedate_to_datetime(value)
-            except ValueError:
-                continue
-            if when.tzinfo is None:
-                when = when.replace(tzinfo=UTC)
-            seconds = (when - datetime.now(UTC)).total_seconds()
-        if math.isfinite(seconds):
-            return max(0.0, seconds)
-    return None
-
-
 def status_error(
     status: int, headers: Mapping[str, str], message: str, *, server: str
 ) -> GenerationError:
@@ -312,11 +214,11 @@ def status_error(
         message: What the server said, already free of secrets; may be empty.
         server: Name of the server for people.
     """
-    said = f": {excerpt(message)}" if message.strip() else ""
-    text = f"{server} answered HTTP {status}{said.rstrip('.')}."
+    said = redacted(message).rstrip(".")
+    text = f"{server} answered HTTP {status}{': ' if said else ''}{said}."
     if status in (408, 409, 425, 429) or status >= 500:
         return GeneratorBusyError(
-            text, hint="Trying again later may help.", retry_after=retry_after(headers)
+            text, hint="Trying again later may help.", retry_after=retry_after_seconds(headers)
         )
     return GenerationError(text, hint=_STATUS_HINTS.get(status, ""))
 
@@ -332,11 +234,20 @@ _STATUS_HINTS = {
 }
 
 
-def connection_error(error: Exception, *, server: str) -> GeneratorBusyError:
+def is_connection_error(error: BaseException) -> bool:
+    """Tells whether a connection failed, broke or took too long, whichever client says so.
+
+    By name, since the openai client brings an HTTP library of its own (httpx2 as of openai 3).
+    """
+    return isinstance(error, OSError) or "TransportError" in _class_names(error)  # TimeoutError too
+
+
+def connection_error(error: BaseException, *, server: str) -> GeneratorBusyError:
     """Returns the error for a connection that failed, broke, or took too long."""
-    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
+    names = _class_names(error)
+    if names & {"ConnectTimeout", "ConnectError", "gaierror"}:
         return GeneratorBusyError(f"{server} can't be reached.", hint="Check that it is running.")
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
+    if names & {"TimeoutException", "TimeoutError", "APITimeoutError"}:
         seconds = get_settings().generator_timeout
         return GeneratorBusyError(
             f"{server} gave no image within {seconds:g} s.",
@@ -346,3 +257,7 @@ def connection_error(error: Exception, *, server: str) -> GeneratorBusyError:
         f"The connection to {server} broke ({type(error).__name__}).",
         hint="Trying again may help.",
     )
+
+
+def _class_names(error: BaseException) -> set[str]:
+    return {each.__name__ for each in type(error).__mro__}

@@ -13,12 +13,12 @@ import httpx
 
 from ...errors import GenerationError
 from ...settings import get_settings
+from ..failures import redacted
 from .base import GeneratedImage, GenerationRequest
 from .endpoint import (
     all_of,
     connection_error,
     endpoint_limit,
-    excerpt,
     http_connections,
     parse_url,
     public_url,
@@ -68,9 +68,7 @@ class HttpGenerator:
             GeneratorBusyError: HTTP 429 or 5xx, no connection, a broken one, or no image in time.
             GenerationError: Any other failure.
         """
-        return await all_of(
-            self._one(request, request.seed + index) for index in range(request.n)
-        )
+        return await all_of(self._one(request, request.seed + index) for index in range(request.n))
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -110,19 +108,20 @@ class HttpGenerator:
 
     async def _post(self, query: dict[str, str | int | float]) -> bytes:
         client = await self._connections.get()
-        url = httpx.URL(self._url).copy_merge_params(query)
+        try:
+            url = httpx.URL(self._url).copy_merge_params(query)
+        except httpx.InvalidURL:  # more than 65,536 characters
+            raise GenerationError(
+                "The prompt is too long to travel in an address, as this protocol wants it.",
+                hint="Shorten the prompt.",
+            ) from None
         try:
             async with (
                 asyncio.timeout(get_settings().generator_timeout),
                 client.stream("POST", url) as response,
             ):
                 data = await read_limited(response, server=self._server)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            if isinstance(error, httpx.InvalidURL):
-                raise GenerationError(
-                    "The prompt is too long to travel in an address, as this protocol wants it.",
-                    hint="Shorten the prompt.",
-                ) from None
+        except (httpx.HTTPError, TimeoutError) as error:
             raise connection_error(error, server=self._server) from error
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not response.is_success:
@@ -131,7 +130,7 @@ class HttpGenerator:
         if _is_text(kind) and data[:1] in (b"{", b"<", b"["):
             raise GenerationError(
                 f"{self._server} answered {kind} where an image was due: "
-                f"{excerpt(data.decode('utf-8', 'replace'))}",
+                f"{redacted(data.decode('utf-8', 'replace'))}",
                 hint="Check that the address serves POST /generate.",
             )
         return data

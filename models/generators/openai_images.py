@@ -10,16 +10,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import ipaddress
 import json
 import re
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import httpx
-from pydantic import SecretStr
 
 from ...errors import (
     ConfigurationError,
@@ -27,69 +22,37 @@ from ...errors import (
     GenerationRefusedError,
 )
 from ...settings import get_settings
+from ..failures import redacted
 from .base import GeneratedImage, GenerationRequest
+from .downloads import Downloads
 from .endpoint import (
-    CONNECT_SECONDS,
     PerLoop,
     all_of,
     connection_error,
     endpoint_limit,
-    excerpt,
-    http_connections,
+    is_connection_error,
     parse_url,
     public_url,
     read_limited,
     status_error,
 )
+from .openai_models import drawn_size, image_model
 from .received import decode_image, encode_png
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
     from PIL import Image
+    from pydantic import SecretStr
 
 OPENAI_URL = "https://api.openai.com/v1"
 
 MAX_REFERENCES = 16
 """Images that one edit may take (OpenAI's API reference, images/edit)."""
 
-_FIXED_SIZES = ((1024, 1024), (1536, 1024), (1024, 1536))
-"""What gpt-image-1, -1-mini, -1.5 and chatgpt-image-latest draw (OpenAI's API reference)."""
-
 _REFUSED_CODES = {"moderation_blocked", "content_policy_violation", "content_filter"}
 _REFUSED_WORDS = re.compile(
     r"safety system|content policy|content[_ ]filter|moderation|safety_violations|nsfw", re.I
 )
-_KEY_SHAPE = re.compile(r"\b(?:sk|key|pk)-[\w*.-]{6,}")
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What is known about a model from its name.
-
-    Attributes:
-        hosted: One of OpenAI's own: no seed, steps, guidance or negative prompt.
-        sizes: The only sizes it draws; empty for any.
-        grid: Both sides must be multiples of this.
-        ratio: The longest side over the shortest, at most.
-        longest: Pixels of the longest side at most.
-        asks_b64: Whether it takes `response_format`.
-    """
-
-    hosted: bool = False
-    sizes: tuple[tuple[int, int], ...] = ()
-    grid: int = 1
-    ratio: float = 0.0
-    longest: int = 0
-    asks_b64: bool = True
-
-
-def _model(name: str) -> _Model:
-    version = re.match(r"gpt-image-(\d+(?:\.\d+)?)", name)
-    if version and float(version[1]) >= 2:
-        return _Model(hosted=True, grid=16, ratio=3.0, longest=3840, asks_b64=False)
-    if version or name.startswith("chatgpt-image"):
-        return _Model(hosted=True, sizes=_FIXED_SIZES, asks_b64=False)
-    return _Model()
 
 
 _refused_lock = threading.Lock()
@@ -118,18 +81,19 @@ class OpenAIImages:
         """
         if not model:
             raise ConfigurationError(
-                "'openai:' needs the name of a model.", hint="Write for instance openai:gpt-image-2."
+                "'openai:' needs the name of a model.",
+                hint="Write for instance openai:gpt-image-2.",
             )
         parse_url(base_url, what="An openai generator")
         self.name = f"openai:{model}"
         self.can_edit = True
         self._model_name = model
-        self._model = _model(model)
+        self._model = image_model(model)
         self._url = base_url.rstrip("/")
         self._server = public_url(self._url)
         self._key = api_key
         self._clients: PerLoop[AsyncOpenAI] = PerLoop(self._connect, _close)
-        self._downloads = http_connections("")
+        self._downloads = Downloads(self._url)
         self._limit = endpoint_limit(self._url)
 
     def __repr__(self) -> str:
@@ -143,7 +107,7 @@ class OpenAIImages:
             GenerationRefusedError: Moderation refused the prompt or the image.
             GenerationError: Any other failure.
         """
-        width, height = _fit(self._model, request.width, request.height)
+        width, height = drawn_size(self._model, request.width, request.height)
         notices: list[str] = []
         if (width, height) != (request.width, request.height):
             notices.append(
@@ -167,7 +131,8 @@ class OpenAIImages:
         images = [item for batch in made for item in batch][: request.n]
         if len(images) < request.n:
             notices.append(f"The server made {len(images)} of {request.n} images.")
-        seeded = not self._model.hosted and "seed" not in self._refused(operation)
+        refused = self._refused(operation)
+        seeded = not self._model.hosted and "seed" not in refused
         results = []
         for index, (image, revised) in enumerate(images):
             own = list(notices)
@@ -181,9 +146,11 @@ class OpenAIImages:
                 "height": image.height,
                 "seeded": seeded,
             }
-            for name, value in self._extras(request, request.seed + index).items():
-                if name != "seed" and name not in self._refused(operation):
-                    parameters[name] = value
+            parameters |= {
+                name: value
+                for name, value in self._extras(request, request.seed + index).items()
+                if name != "seed" and name not in refused
+            }
             if revised:
                 parameters["revised_prompt"] = revised
             results.append(
@@ -204,11 +171,10 @@ class OpenAIImages:
     def _connect(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI
 
-        seconds = get_settings().generator_timeout
         return AsyncOpenAI(
             api_key=self._key.get_secret_value() if self._key else "none",
             base_url=self._url,
-            timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
+            timeout=get_settings().generator_timeout,
             max_retries=0,  # the graph's retry policy decides, so that budgets hold
         )
 
@@ -273,7 +239,9 @@ class OpenAIImages:
         import openai
 
         client = await self._clients.get()
-        own = {name: fields[name] for name in ("size", "response_format") if name in fields}
+        own: dict[str, Any] = {
+            name: fields[name] for name in ("size", "response_format") if name in fields
+        }
         extra = {name: value for name, value in fields.items() if name not in own}
         call: Any = client.images.with_streaming_response
         arguments: dict[str, Any] = {
@@ -295,10 +263,11 @@ class OpenAIImages:
         except openai.APIStatusError as error:
             raise self._failure(error, fields, editing=bool(files)) from None
         except openai.APIConnectionError as error:
-            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-            raise connection_error(cause, server=self._server) from None
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise connection_error(error, server=self._server) from None
+            raise connection_error(error.__cause__ or error, server=self._server) from None
+        except Exception as error:
+            if is_connection_error(error):  # the body broke off: the client does not wrap that
+                raise connection_error(error, server=self._server) from None
+            raise
         return await asyncio.to_thread(self._items, data)
 
     def _items(self, data: bytes) -> list[dict[str, Any]]:
@@ -330,29 +299,17 @@ class OpenAIImages:
                     hint="Trying again may help.",
                 ) from None
         elif isinstance(item.get("url"), str) and item["url"]:
-            data = await self._download(item["url"])
+            url = item["url"]
+            data = (
+                await asyncio.to_thread(_base64, url)
+                if url.startswith("data:")
+                else await self._downloads.fetch(url)
+            )
         else:
             raise GenerationError(f"{self._server} sent an entry with neither b64_json nor url.")
         revised = item.get("revised_prompt")
         image = await decode_image(data, server=self._server)
         return image, revised if isinstance(revised, str) else ""
-
-    async def _download(self, url: str) -> bytes:
-        if url.startswith("data:"):
-            return await asyncio.to_thread(_base64, url.partition(",")[2])
-        await _check_download(url, self._url, server=self._server)
-        client = await self._downloads.get()  # without the key: this may be another server
-        where = public_url(url)
-        try:
-            async with (
-                asyncio.timeout(get_settings().generator_timeout),
-                client.stream("GET", url) as response,
-            ):
-                if not response.is_success:
-                    raise status_error(response.status_code, response.headers, "", server=where)
-                return await read_limited(response, server=where)
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise connection_error(error, server=where) from None
 
     def _failure(
         self, error: APIStatusError, fields: dict[str, Any], *, editing: bool
@@ -395,9 +352,7 @@ class OpenAIImages:
     def _clean(self, text: str | bytes) -> str:
         """The server's words, short and without the key (servers echo it in HTTP 401)."""
         words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        if self._key and self._key.get_secret_value():
-            words = words.replace(self._key.get_secret_value(), "(key)")
-        return excerpt(_KEY_SHAPE.sub("(key)", words))
+        return redacted(words, (self._key.get_secret_value(),) if self._key else ())
 
 
 class _FieldRefusedError(Exception):
@@ -443,62 +398,6 @@ def _named_field(error: APIStatusError, message: str, fields: dict[str, Any]) ->
         if re.search(rf"(?<![A-Za-z_]){re.escape(field)}(?![A-Za-z_])", message):
             return field
     return ""
-
-
-def _fit(model: _Model, width: int, height: int) -> tuple[int, int]:
-    """Returns the size nearest to the one wished that the model draws."""
-    if model.sizes:
-        # By aspect ratio: a wide picture must stay wide, whatever its pixel count.
-        return min(model.sizes, key=lambda size: abs(size[0] * height - size[1] * width) / size[1])
-    if model.ratio:
-        width = min(width, round(height * model.ratio))
-        height = min(height, round(width * model.ratio))
-    if model.longest:
-        scale = min(1.0, model.longest / max(width, height))
-        width, height = round(width * scale), round(height * scale)
-    if model.grid > 1:
-        width = max(model.grid, width // model.grid * model.grid)
-        height = max(model.grid, height // model.grid * model.grid)
-    return width, height
-
-
-async def _check_download(url: str, endpoint: str, *, server: str) -> None:
-    """Refuses addresses that a remote server has no business sending us to.
-
-    An image's address comes from the server, so it is not trusted: http(s) only, and a private
-    network only where the server itself is in one (otherwise a public server could make us call
-    inside ours). Link-local addresses (cloud metadata) are never called.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise GenerationError(
-            f"{server} sent an image address that is not http or https.",
-            hint="Only http(s) addresses are fetched.",
-        )
-    if parts.hostname == urlsplit(endpoint).hostname:
-        return
-    target = await _addresses(parts.hostname, server)
-    if all(address.is_global for address in target):
-        return
-    home = await _addresses(urlsplit(endpoint).hostname or "", server)
-    if any(address.is_link_local for address in target) or any(
-        address.is_global for address in home
-    ):
-        raise GenerationError(
-            f"{server} sent an image address inside a private network; it was not fetched.",
-            hint="Ask the server for base64 images, or serve them from its own host.",
-        )
-
-
-async def _addresses(
-    host: str, server: str
-) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, None)
-    except OSError as error:
-        raise connection_error(httpx.ConnectError(str(error)), server=server) from None
-    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
 def create(target: str) -> OpenAIImages:

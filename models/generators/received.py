@@ -59,7 +59,7 @@ def _decode(data: bytes, server: str) -> Image.Image:
         ) from None
     except GenerationError:
         raise
-    except Exception as error:  # noqa: BLE001 - damaged files make Pillow raise many kinds
+    except Exception as error:  # damaged files make Pillow raise many kinds
         if data.startswith(_SIGNATURES):
             raise GeneratorBusyError(
                 f"{server} sent a damaged image ({len(data)} bytes).", hint="Trying again may help."

@@ -8,11 +8,14 @@ loop (connections) is its own affair (`endpoint.PerLoop`), so the same object se
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from ...errors import ConfigurationError
 from .base import ImageGenerator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ENTRY_POINT_GROUP = "gems.generators"
 """Packages add generators here: the name is the part before the colon of a spec, the object a
@@ -88,7 +91,7 @@ def _make(spec: str) -> ImageGenerator:
         made = plugin.load()(target)
     except ConfigurationError:
         raise
-    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+    except Exception as error:  # foreign code may raise anything
         raise ConfigurationError(
             f"The image generator {kind!r} of {_origin(plugin)} could not be made: "
             f"{type(error).__name__}.",
