@@ -33,6 +33,8 @@ _WORD_SPACE = 0.42
 _BOLD = 0.028
 """Stroke added around the (regular) font's outlines, in em."""
 
+_SUPERSAMPLING = 4
+
 _TEMPLATE_HEIGHT = 24
 _TEMPLATE_WIDTH = 40
 _SURE_LETTER = 0.55
@@ -51,17 +53,23 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=512)
 def _glyph(letter: str, size: int) -> tuple[Image.Image, int]:
-    """A letter as a mask cropped to its ink, and its ink's top below the capitals' top line."""
-    font = _font(size)
-    canvas = Image.new("L", (size * 2, size * 2), 0)
-    stroke = max(1, round(size * _BOLD))
+    """A letter as a mask cropped to its ink, and its ink's top on the line's canvas."""
+    # Drawn larger and averaged down, so that the stroke has the same weight at every size.
+    large = size * _SUPERSAMPLING
+    canvas = Image.new("L", (large * 2, large * 2), 0)
     ImageDraw.Draw(canvas).text(
-        (size // 2, size + size // 2), letter, font=font, fill=255, anchor="ls", stroke_width=stroke
+        (large // 2, large + large // 2),
+        letter,
+        font=_font(large),
+        fill=255,
+        anchor="ls",
+        stroke_width=max(1, round(large * _BOLD)),
     )
+    canvas = canvas.reduce(_SUPERSAMPLING)
     box = canvas.getbbox()
     if box is None:  # pragma: no cover - the bundled font has ink for the whole alphabet
         raise ConfigurationError(f"The bundled font has no glyph for {letter!r}.")
-    return canvas.crop(box), box[1] - (size // 2)
+    return canvas.crop(box), box[1]
 
 
 def write(text: str, size: int) -> Image.Image:

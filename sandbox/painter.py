@@ -29,7 +29,7 @@ BOARD = (22, 60, 72)
 CHALK = (255, 246, 222)
 """The colour of the sign's letters and rim."""
 
-_SHADOW = 0.085
+_SHADOW = 0.075
 """How much a shadow darkens the background; little enough to stay the same colour by name."""
 
 RGB = tuple[int, int, int]
@@ -125,7 +125,7 @@ def _paint_sign(picture: Image.Image, text: str, unit: int) -> None:
 def _backdrop(background: str, width: int, height: int) -> Image.Image:
     """The background, lit a little from the top."""
     base = COLORS[background]
-    bottom = _mix(base, (0, 0, 0), 0.05)
+    bottom = _mix(base, (0, 0, 0), 0.04)
     fade = Image.linear_gradient("L").resize((width, height))
     return Image.composite(
         Image.new("RGB", (width, height), bottom), Image.new("RGB", (width, height), base), fade

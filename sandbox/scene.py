@@ -90,10 +90,12 @@ class Scene:
     sign: str = ""
 
 
-_AREA = {"small": 1.0, "medium": 2.2, "large": 5.0}
-"""How much room an object needs, relative to a small one."""
-_MAX_AREA = 34.0
-"""What always fits into a square picture, whatever the relations (tried with 20,000 scenes)."""
+_ROW: dict[str, tuple[int, float]] = {"small": (8, 0.095), "medium": (5, 0.14), "large": (3, 0.212)}
+"""How many objects of a size fit side by side whatever the picture's direction, and how wide
+such a row is, in units of the picture's shorter side."""
+_ROWS = 0.70
+"""The total width of rows that fits beside or above one another, with a sign and gaps. A scene
+within this fits into a square picture whatever its relations."""
 
 
 def random_scene(
@@ -136,13 +138,16 @@ def random_scene(
         if pair not in pairs:
             pairs.append(pair)
     chosen: list[Group] = []
+    room = _ROWS
     for index, (kind, color) in enumerate(pairs):
-        size = rng.choice(SIZES)
-        # Leave room for one large object for each group still to come.
-        used = sum(_AREA[group.size] * group.count for group in chosen)
-        room = _MAX_AREA - used - _AREA["large"] * (groups - index - 1)
-        most = max(1, min(max_count, int(room / _AREA[size])))
-        chosen.append(Group(kind, color, size, rng.randint(1, most)))
+        # Every group still to come needs at least one row of small objects.
+        mine = room - _ROW["small"][1] * (groups - index - 1)
+        size = rng.choice([name for name in SIZES if _ROW[name][1] <= mine])
+        in_row, width = _ROW[size]
+        count = rng.randint(1, min(max_count, in_row * int(mine / width)))
+        room -= width * -(-count // in_row)
+        chosen.append(Group(kind, color, size, count))
+    rng.shuffle(chosen)  # The first ones had more room: don't let the order tell.
     directions: tuple[Direction, ...] = ("left of", "right of", "above", "below")
     placed = tuple(
         Relation(index, rng.choice(directions), index - 1)
