@@ -153,7 +153,7 @@ def _make_other(spec: str, settings: Settings) -> BaseChatModel:
         model = init_chat_model(spec)
         fields = type(model).model_fields
         names = set(fields) | {field.alias for field in fields.values() if field.alias}
-        ours = {"timeout": settings.mllm_timeout, "max_retries": 0}
+        ours: dict[str, Any] = {"timeout": settings.mllm_timeout, "max_retries": 0}
         return init_chat_model(spec, **{key: ours[key] for key in ours if key in names})
     except ImportError as error:
         raise ConfigurationError(f"The chat model {spec!r} can't be used: {error}.") from None

@@ -114,14 +114,14 @@ def _names(error: BaseException) -> set[str]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Returns the HTTP status that an exception of any SDK carries, or None."""
+    """Returns the HTTP error status that an exception of any SDK carries, or None."""
     for value in (
         getattr(error, "status_code", None),
         getattr(getattr(error, "response", None), "status_code", None),
         getattr(error, "code", None),
         getattr(error, "http_status", None),
     ):
-        if isinstance(value, int) and not isinstance(value, bool) and 100 <= value < 600:
+        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
             return value
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore
