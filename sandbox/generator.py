@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _EASE = {
-    "object": 2.1,
-    "color": 1.1,
-    "background": 1.3,
-    "size": 0.6,
-    "count": 0.3,
-    "relation": 0.1,
-    "text": 0.4,
+    "object": 1.5,
+    "color": 0.3,
+    "background": 0.4,
+    "size": -0.1,
+    "count": -0.3,
+    "relation": -0.6,
+    "text": -0.2,
 }
 """Log-odds that a clause of each kind is followed in a short prompt that states it in the middle:
 presence is easy; numbers, places and letters are hard, as GenEval finds for real models."""
 
-_FIRST, _FIRST_WORDS = 1.8, 8.0
+_FIRST, _FIRST_WORDS = 1.6, 8.0
 """Log-odds gained by standing first; the gain fades by 1/e every so many words."""
 
 _ALONE = 0.7

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .grammar import ClauseKind, Reading, Stated, sign_text
 from .lexicon import (
@@ -17,6 +17,7 @@ from .lexicon import (
     GROUPING,
     INDEFINITE,
     NUMBER_WORDS,
+    OPPOSITE,
     RELATION_PATTERN,
     SAY_WORDS,
     SIZE_WORDS,
@@ -27,6 +28,7 @@ from .lexicon import (
 )
 from .phrases import Phrase, Sentence, sentences_of
 from .scene import Direction, Scene
+from .vision import stands
 
 if TYPE_CHECKING:
     from ..records import Answer, RequirementKind
@@ -208,21 +210,15 @@ def true_of(claim: Claim, reading: Reading, scene: Scene) -> bool | None:
         ones, others = found(relation.subject), found(relation.object)
         if not ones or not others:
             return False
-        opposite: dict[Direction, Direction] = {
-            "left of": "right of",
-            "right of": "left of",
-            "above": "below",
-            "below": "above",
-        }
         known = set()
         for r in scene.relations:
-            known |= {(r.subject, r.direction, r.object), (r.object, opposite[r.direction], r.subject)}
+            known |= {(r.subject, r.direction, r.object), (r.object, OPPOSITE[r.direction], r.subject)}
         answers = set()
         for one in ones:
             for other in others:
                 if (one, relation.direction, other) in known:
                     answers.add(True)
-                elif (one, opposite[relation.direction], other) in known:
+                elif (one, OPPOSITE[relation.direction], other) in known:
                     answers.add(False)
                 else:
                     answers.add(None)
@@ -242,8 +238,14 @@ def true_of(claim: Claim, reading: Reading, scene: Scene) -> bool | None:
 # Answering
 
 
-def answer(question: str, percept: Percept) -> Judgement:
-    """Returns the answer to a yes/no question about a picture that the eyes have looked at."""
+def answer(question: str, percept: Percept, size: tuple[int, int]) -> Judgement:
+    """Returns the answer to a yes/no question about a picture that the eyes have looked at.
+
+    Args:
+        question: In plain English; what it can't read is answered with `unknown`.
+        percept: What the eyes saw.
+        size: Width and height of the picture in pixels, for "on the left side of the image".
+    """
     if (free := _FREE_OF.match(question)) is not None:
         return _free_of(free["what"], percept)
     text, shown = _SHOWS.subn("", question)
@@ -253,7 +255,7 @@ def answer(question: str, percept: Percept) -> Judgement:
     for sentence in sentences_of(text):
         if not shown and (strange := _strange(sentence)):
             return _unknown(f"The sandbox's eyes can't judge “{strange}”.")
-        found += _sentence(sentence, percept)
+        found += _sentence(sentence, percept, size)
     if not found:
         return _unknown("The question names nothing that the sandbox's eyes know.")
     wrong = [item for item in found if item.answer == "no"]
@@ -290,7 +292,7 @@ def _strange(sentence: Sentence) -> str:
     return ""
 
 
-def _sentence(sentence: Sentence, percept: Percept) -> list[Judgement]:
+def _sentence(sentence: Sentence, percept: Percept, size: tuple[int, int]) -> list[Judgement]:
     phrases = list(sentence.phrases)
     if not phrases:
         return []
@@ -304,7 +306,7 @@ def _sentence(sentence: Sentence, percept: Percept) -> list[Judgement]:
         pass
     judgements: list[Judgement] = []
     if match is not None and not (len(placed) == 1 and placed[0].role == "sign"):
-        relation = _relation(match, placed, sentence, percept)
+        relation = _relation(match, placed, sentence, percept, size)
         if relation is None:
             return [_unknown("The sandbox can't tell what stands where in this question.")]
         judgements.append(relation)
@@ -365,7 +367,11 @@ def _sign(phrase: Phrase, percept: Percept) -> Judgement:
 
 
 def _relation(
-    match: re.Match[str], placed: list[Phrase], sentence: Sentence, percept: Percept
+    match: re.Match[str],
+    placed: list[Phrase],
+    sentence: Sentence,
+    percept: Percept,
+    size: tuple[int, int],
 ) -> Judgement | None:
     """Returns whether two groups stand as asked; None when the question is not about two."""
     parts = match.groupdict()
@@ -379,7 +385,7 @@ def _relation(
         direction = "above" if parts["above"] else "below"
     if len(placed) == 1:
         absolute = is_place or re.search(r"of the (?:image|picture|scene)", sentence.gap(0, 99))
-        return _place(placed[0], direction, percept) if absolute else None
+        return _place(placed[0], direction, percept, size) if absolute else None
     if len(placed) != 2:
         return None
     one, other = placed
@@ -394,27 +400,23 @@ def _relation(
     for phrase, things in ((one, ones), (other, others)):
         if not things:
             return _settled(False, _ABSENCE_CONFIDENCE, _seen(percept, phrase.kind))
-    axis = 0 if direction in {"left of", "right of"} else 1
-    first = [_centre(thing)[axis] for thing in ones]
-    second = [_centre(thing)[axis] for thing in others]
-    if direction in {"left of", "above"}:
-        right = max(first) < min(second)
-    else:
-        right = min(first) > max(second)
+    right = stands(ones, cast("Direction", direction), others)
     verb = "are" if len(ones) > 1 else "is"
     seen = f"The {one.noun} {verb} {'' if right else 'not '}{direction} the {other.noun}."
     return _settled(right, _sure([*ones, *others]), seen)
 
 
-def _place(phrase: Phrase, direction: str, percept: Percept) -> Judgement | None:
+def _place(
+    phrase: Phrase, direction: str, percept: Percept, size: tuple[int, int]
+) -> Judgement | None:
+    """Returns whether things stand in a half of the picture; None for the sign."""
     if phrase.role != "group":
         return None
     things = _matching(percept, phrase.kind, phrase.any_color, phrase.any_size)
     if not things or not percept.things:
         return _settled(False, _ABSENCE_CONFIDENCE, _seen(percept, phrase.kind))
     axis = 0 if direction in {"left of", "right of"} else 1
-    width, height = percept.size
-    middle = (width, height)[axis] / 2
+    middle = size[axis] / 2
     low = direction in {"left of", "above"}
     right = all((_centre(thing)[axis] < middle) == low for thing in things)
     return _settled(right, _sure(things), _seen(percept, phrase.kind))

@@ -1,0 +1,405 @@
+"""The sandbox's multimodal chat model: every role of the agent, played by rules, offline.
+
+It learns its role only from what it is asked, as a real model does: the tools that are bound, the
+name of the schema that is wanted, the tags of the message. When it verifies it looks at the pixels
+of the image block (`vision.py`) and at nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from PIL import Image
+
+from ..errors import GemsError
+from .grammar import read
+from .planning import choose_skill, first_prompts
+from .questions import Judgement, answer, claims_of
+from .refining import next_prompts, summary, tried_of, verdicts_of
+from .vision import Percept, look_bytes
+
+_TAG = re.compile(r"<(?P<tag>[a-z_]+)>\n?(?P<text>.*?)\n?</(?P=tag)>", re.DOTALL)
+_NUMBERED = re.compile(r"^\s*(\d+)[.)]\s+(.+)$", re.MULTILINE)
+_DATA_URL = re.compile(r"^data:[\w/+.\-]*;base64,", re.IGNORECASE)
+_ROLE_OF_SCHEMA = {
+    "GenerationPlan": "planner",
+    "write_prompt": "planner",
+    "RequirementList": "decomposer",
+    "JointVerdicts": "verifier",
+    "RefinedPrompt": "refiner",
+}
+_LEAST = 1e-4
+"""Probability that is left for the answers not given; log 0 is not JSON."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One call, taken apart.
+
+    Attributes:
+        tags: The tagged blocks of the human message, unescaped.
+        images: Bytes of the images of that message, in order.
+        schema: Name of the structure that is wanted, or "".
+        forced: Whether it is wanted as a tool call.
+        tools: Names of all bound tools.
+        used: Names of tools that were called before in this conversation.
+    """
+
+    tags: dict[str, str]
+    images: list[bytes]
+    schema: str
+    forced: bool
+    tools: tuple[str, ...]
+    used: tuple[str, ...]
+
+    @property
+    def candidates(self) -> int:
+        """How many wordings are wanted; 1 where it is not said."""
+        given = self.tags.get("candidates", "1").strip()
+        return max(1, min(16, int(given))) if given.isdigit() else 1
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a role answers: a text or a structure, with the reasoning behind it."""
+
+    thought: str
+    text: str = ""
+    value: dict[str, Any] | None = None
+    tool: str = ""
+    judgement: Judgement | None = None
+
+
+class SandboxChatModel(BaseChatModel):
+    """A chat model that follows rules instead of weights; needs no key, GPU or network.
+
+    It is a stand-in for developing and testing, not a language model: outside the agent's roles
+    it says so. Same messages, same answer. Token counts in `usage_metadata` are estimates, one
+    token a word (images count nothing). Supports tools, `response_format` with a JSON schema, and
+    `logprobs` (derived from how certain the eyes are).
+    """
+
+    @property
+    def _llm_type(self) -> str:
+        return "gems-sandbox"
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Returns the model with tools that it may call; `tool_choice` forces one by its name."""
+        formatted = [convert_to_openai_tool(tool) for tool in tools]
+        return self.bind(tools=formatted, tool_choice=tool_choice, **kwargs)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        asked = _asked(messages, kwargs)
+        message = _message(asked, _answer(asked), logprobs=bool(kwargs.get("logprobs")))
+        read_words = sum(len(_text_of(item).split()) for item in messages)
+        written = len(_text_of(message).split()) + sum(
+            len(str(call["args"]).split()) for call in message.tool_calls
+        )
+        message.usage_metadata = UsageMetadata(
+            input_tokens=read_words, output_tokens=written, total_tokens=read_words + written
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+# What is asked
+
+
+def _asked(messages: list[BaseMessage], options: dict[str, Any]) -> _Asked:
+    """Returns one call taken apart."""
+    tags: dict[str, str] = {}
+    images: list[bytes] = []
+    for message in messages:
+        # The first tagged message is the question; what follows are tool results and repairs.
+        if isinstance(message, HumanMessage) and (tags := _tags(_last_text(message))):
+            images = _images(message)
+            break
+    tools = tuple(_tool_name(tool) for tool in options.get("tools") or ())
+    wanted = options.get("response_format")
+    schema, forced = "", False
+    if isinstance(wanted, dict):
+        schema = str(wanted.get("json_schema", {}).get("name", ""))
+    choice = options.get("tool_choice")
+    if not schema and tools and choice not in {None, "auto", "none"}:
+        named = choice.get("function", {}).get("name") if isinstance(choice, dict) else choice
+        schema, forced = (named if named in tools else tools[0]), True
+    used = tuple(
+        call["name"]
+        for message in messages
+        if isinstance(message, AIMessage)
+        for call in message.tool_calls
+    )
+    used += tuple(m.name for m in messages if isinstance(m, ToolMessage) and m.name)
+    return _Asked(tags, images, schema, forced, tools, used)
+
+
+def _tags(text: str) -> dict[str, str]:
+    return {
+        match["tag"]: match["text"].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        for match in _TAG.finditer(text)
+    }
+
+
+def _tool_name(tool: Any) -> str:
+    return str(tool.get("function", tool).get("name", "")) if isinstance(tool, dict) else ""
+
+
+def _parts(message: BaseMessage) -> list[dict[str, Any]]:
+    content = message.content
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+
+
+def _text_of(message: BaseMessage) -> str:
+    return " ".join(
+        str(part.get("text", "")) for part in _parts(message) if part.get("type") == "text"
+    )
+
+
+def _last_text(message: BaseMessage) -> str:
+    texts = [str(part.get("text", "")) for part in _parts(message) if part.get("type") == "text"]
+    return texts[-1] if texts else ""
+
+
+def _images(message: BaseMessage) -> list[bytes]:
+    """Returns the bytes of the image blocks that carry them (data URLs, base64 blocks)."""
+    found = []
+    for part in _parts(message):
+        data = ""
+        if part.get("type") == "image_url":
+            given = part.get("image_url")
+            url = str(given.get("url", "")) if isinstance(given, dict) else str(given)
+            data = url[match.end() :] if (match := _DATA_URL.match(url)) else ""
+        elif part.get("type") == "image":
+            data = str(part.get("base64") or part.get("data") or "")
+        if data:
+            try:
+                found.append(base64.b64decode(data, validate=True))
+            except binascii.Error:
+                continue
+    return found
+
+
+# What is answered
+
+
+def _answer(asked: _Asked) -> _Answer:
+    """Returns the answer of the role that this call speaks to."""
+    role = _role(asked)
+    if role == "planner":
+        return _plan(asked)
+    if role == "decomposer":
+        return _decompose(asked)
+    if role == "verifier":
+        return _verify(asked)
+    if role == "refiner":
+        return _refine(asked)
+    if role == "summarizer":
+        tags = asked.tags
+        text = summary(
+            tags.get("prompt", ""), verdicts_of(tags["verdicts"]), tags.get("experiences", "")
+        )
+        return _Answer("I compared the verdicts with the earlier experiences.", text)
+    return _Answer(
+        "Nothing in this message belongs to a role that I can play.",
+        "The offline sandbox plays only the agent's own roles; GEMS_MLLM connects a real model.",
+    )
+
+
+def _role(asked: _Asked) -> str:
+    if asked.schema in _ROLE_OF_SCHEMA:
+        return _ROLE_OF_SCHEMA[asked.schema]
+    if "write_prompt" in asked.tools:
+        return "planner"
+    if not asked.schema or asked.forced:
+        for tag, role in (
+            ("question", "verifier"),
+            ("questions", "verifier"),
+            ("attempts", "refiner"),
+            ("verdicts", "summarizer"),
+            ("candidates", "planner"),
+            ("prompt", "decomposer"),
+        ):
+            if tag in asked.tags:
+                return role
+    return ""
+
+
+def _plan(asked: _Asked) -> _Answer:
+    prompt = asked.tags.get("prompt", "")
+    skill = choose_skill(prompt, asked.tags.get("skills", ""))
+    if skill and "load_skill" in asked.tools and "load_skill" not in asked.used and not asked.forced:
+        return _Answer(
+            f"The words of the prompt meet the description of {skill}.",
+            value={"name": skill},
+            tool="load_skill",
+        )
+    prompts = first_prompts(prompt, asked.candidates, asked.tags.get("lessons", ""))
+    thought = "Positions and counts come first; each thing is named once, in plain words."
+    return _Answer(
+        thought,
+        value={"rationale": thought, "prompts": prompts},
+        tool="write_prompt" if "write_prompt" in asked.tools else "",
+    )
+
+
+def _decompose(asked: _Asked) -> _Answer:
+    prompt = asked.tags.get("prompt", "")
+    negative = asked.tags.get("negative_prompt", "")
+    claims = claims_of(read(prompt))
+    requirements: list[dict[str, Any]] = [
+        {
+            "question": claim.question,
+            "kind": claim.kind,
+            "depends_on": [index + 1 for index in claim.depends_on],
+        }
+        for claim in claims
+    ]
+    unwanted = [part.strip() for part in re.split(r"[,;\n]", negative) if part.strip()]
+    requirements += [
+        {"question": f"Is the image free of {thing}?", "kind": "object", "depends_on": []}
+        for thing in unwanted
+    ]
+    if not requirements:
+        question = f"Does the image show this: {prompt}"
+        requirements = [{"question": question, "kind": "other", "depends_on": []}]
+    thought = f"The grammar found {len(claims)} facts in the prompt."
+    return _Answer(thought, value={"requirements": requirements})
+
+
+def _verify(asked: _Asked) -> _Answer:
+    percept: Percept | None = None
+    size = (1, 1)
+    problem = "There is no image in the message."
+    if asked.images:
+        try:
+            percept = look_bytes(asked.images[-1])
+            with Image.open(io.BytesIO(asked.images[-1])) as opened:
+                size = opened.size
+        except GemsError as error:
+            problem = f"The image can't be read: {error}"
+
+    def judge(question: str) -> Judgement:
+        if percept is None:
+            return Judgement("unknown", 0.5, problem)
+        return answer(question, percept, size)
+
+    seen = _inventory(percept) if percept is not None else problem
+    if "question" in asked.tags:
+        judgement = judge(asked.tags["question"])
+        text = f"{judgement.answer}\n{judgement.rationale}"
+        value = None
+        if asked.schema:
+            value = {
+                "answer": judgement.answer,
+                "confidence": judgement.confidence,
+                "rationale": judgement.rationale,
+            }
+        return _Answer(seen, text, value=value, judgement=judgement)
+    verdicts = []
+    for number, question in _NUMBERED.findall(asked.tags.get("questions", "")):
+        judgement = judge(question)
+        verdicts.append(
+            {
+                "number": int(number),
+                "answer": judgement.answer,
+                "confidence": round(judgement.confidence, 4),
+                "rationale": judgement.rationale,
+            }
+        )
+    return _Answer(seen, value={"verdicts": verdicts})
+
+
+def _inventory(percept: Percept) -> str:
+    """Returns what the eyes saw, one sentence for each part."""
+    names = [f"{thing.size} {thing.color} {thing.kind}" for thing in percept.things]
+    things = ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names)) or "none"
+    sign = f"“{percept.sign}”" if percept.sign else "none"
+    return f"I see things: {things}. Sign: {sign}. Background: {percept.background}."
+
+
+def _refine(asked: _Asked) -> _Answer:
+    tags = asked.tags
+    tried = tried_of(tags.get("attempts", ""))
+    avoid = [line.strip().removeprefix("- ") for line in tags.get("avoid", "").splitlines()]
+    rationale, prompts = next_prompts(
+        tags.get("prompt", ""),
+        tried,
+        asked.candidates,
+        [line for line in avoid if line],
+        tags.get("feedback", ""),
+    )
+    return _Answer(rationale, value={"rationale": rationale, "prompts": prompts})
+
+
+# How it is said
+
+
+def _message(asked: _Asked, answered: _Answer, *, logprobs: bool) -> AIMessage:
+    """Returns the answer in the form that was asked for: tool call, JSON or text."""
+    extra = {"reasoning_content": answered.thought}
+    tool = answered.tool or (asked.schema if asked.forced else "")
+    if answered.value is not None and tool:
+        # The id tells calls of one conversation apart and is the same when it is repeated.
+        call = {
+            "name": tool,
+            "args": answered.value,
+            "id": f"sandbox_{len(asked.used) + 1}_{tool}",
+            "type": "tool_call",
+        }
+        message = AIMessage("", tool_calls=[call], additional_kwargs=extra)
+    elif answered.value is not None:
+        text = json.dumps(answered.value, ensure_ascii=False)
+        message = AIMessage(text, additional_kwargs=extra)
+    else:
+        message = AIMessage(answered.text, additional_kwargs=extra)
+    message.response_metadata = {"model_name": "sandbox", "finish_reason": "stop"}
+    if tool and answered.value is not None:
+        message.response_metadata["finish_reason"] = "tool_calls"
+    if logprobs and answered.judgement is not None and answered.value is None:
+        message.response_metadata["logprobs"] = _logprobs(answered.judgement)
+    return message
+
+
+def _logprobs(judgement: Judgement) -> dict[str, Any]:
+    """Returns token log-probabilities of the answer's first word, in OpenAI's form."""
+    answers = ("yes", "no", "unknown")
+    chances = dict.fromkeys(answers, _LEAST)
+    sure = min(max(judgement.confidence, 0.4), 1 - 2 * _LEAST)
+    other = "no" if judgement.answer == "yes" else "yes"
+    chances[judgement.answer] = sure
+    chances[other] = 1 - sure - _LEAST
+    top = [
+        {"token": word, "logprob": round(math.log(chance), 6), "bytes": list(word.encode())}
+        for word, chance in sorted(chances.items(), key=lambda item: -item[1])
+    ]
+    said = next(entry for entry in top if entry["token"] == judgement.answer)
+    return {"content": [{**said, "top_logprobs": top}], "refusal": None}
