@@ -47,7 +47,7 @@ from .store_collection import (
     vector_records,
 )
 from .store_connection import MEMORY, connect, translated
-from .store_filters import Where, matches, prefilter
+from .store_filters import Where, check_filter, matches, prefilter
 from .store_records import (
     Namespace,
     Record,
@@ -324,7 +324,6 @@ class ChromaStore(BaseStore):
         return list(islice(self._matching(where, op), offset, offset + limit))
 
     def _matching(self, where: Where, op: SearchOp) -> Iterator[Record]:
-        matches({}, op.filter)  # an unknown operator is an error even where nothing is stored
         for page in pages(self._collection, where):
             for record in page:
                 if matches(record.value, op.filter) and not self._omitted(record):
@@ -334,7 +333,6 @@ class ChromaStore(BaseStore):
         self, op: SearchOp, query: list[float], wanted: int
     ) -> list[tuple[Record, float | None]]:
         """Returns at least `wanted` items by falling score, or all that have a vector."""
-        matches({}, op.filter)
         where = _where([{"vector": True}, *_within(op.namespace_prefix)], op)
         # A margin beyond what is asked: several vectors may be one item's, a filter may drop some,
         # and equal scores at the edge must not depend on the index.
@@ -571,6 +569,8 @@ def _validated(ops: Iterable[Op]) -> list[Op]:
         if not isinstance(op, (GetOp, PutOp, SearchOp, ListNamespacesOp)):
             raise ValueError(f"Unknown operation type: {type(op)}")
         validate_op_namespace(op)
+        if isinstance(op, SearchOp):
+            check_filter(op.filter)
     return planned
 
 

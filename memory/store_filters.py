@@ -25,6 +25,10 @@ class StoreFilterError(MemoryStoreError, ValueError):
     """A search filter uses an operator that LangGraph does not define."""
 
 
+_ORDER = frozenset({"$gt", "$gte", "$lt", "$lte"})
+_OPERATORS = _ORDER | {"$eq", "$ne"}
+
+
 def matches(value: Mapping[str, Any], filters: Mapping[str, Any] | None) -> bool:
     """Returns whether a stored value satisfies a LangGraph search filter.
 
@@ -32,10 +36,8 @@ def matches(value: Mapping[str, Any], filters: Mapping[str, Any] | None) -> bool
     without operators is compared key by key; lists are compared element by element; the order
     operators compare as numbers. Beyond them: `$and` joins filters (the LangGraph server sends it
     when it adds an authorisation filter), two texts that are no numbers compare as texts (ISO
-    dates), and values that can't be compared do not match instead of raising.
-
-    Raises:
-        StoreFilterError: An operator is unknown.
+    dates), and values that can't be compared do not match instead of raising. `check_filter` says
+    whether the filter makes sense.
     """
     for key, wanted in (filters or {}).items():
         if key == "$and":
@@ -44,6 +46,36 @@ def matches(value: Mapping[str, Any], filters: Mapping[str, Any] | None) -> bool
         elif not _satisfies(value.get(key), wanted):
             return False
     return True
+
+
+def check_filter(filters: Mapping[str, Any] | None) -> None:
+    """Checks a filter's operators, so that a wrong one is an error even where nothing is stored.
+
+    Raises:
+        StoreFilterError: An operator is unknown.
+    """
+    for key, wanted in (filters or {}).items():
+        if key == "$and":
+            for part in _parts(wanted):
+                check_filter(part)
+        else:
+            _check_operators(wanted)
+
+
+def _check_operators(wanted: Any) -> None:
+    if isinstance(wanted, Mapping):
+        operators = any(str(key).startswith("$") for key in wanted)
+        for key, part in wanted.items():
+            if not operators:
+                _check_operators(part)
+            elif key not in _OPERATORS:
+                raise StoreFilterError(
+                    f"The filter operator {key!r} is not known.",
+                    hint="Use $eq, $ne, $gt, $gte, $lt or $lte.",
+                )
+    elif isinstance(wanted, (list, tuple)):
+        for part in wanted:
+            _check_operators(part)
 
 
 def _parts(wanted: object) -> list[Mapping[str, Any]]:
@@ -76,11 +108,6 @@ def _compare(actual: Any, operator: str, wanted: Any) -> bool:
         return bool(actual == wanted)
     if operator == "$ne":
         return bool(actual != wanted)
-    if operator not in {"$gt", "$gte", "$lt", "$lte"}:
-        raise StoreFilterError(
-            f"The filter operator {operator!r} is not known.",
-            hint="Use $eq, $ne, $gt, $gte, $lt or $lte.",
-        )
     left, right = as_number(actual), as_number(wanted)
     if left is not None and right is not None:
         return _ordered(left, operator, right)
@@ -155,7 +182,7 @@ def _condition(key: str, operator: str, operand: Any) -> list[Where]:
         if isinstance(operand, (int, float)) and (number := as_number(operand)) is not None:
             return [{f"n:{key}": {"$eq": number}}]
     elif (
-        operator in {"$gt", "$gte", "$lt", "$lte"}
+        operator in _ORDER
         and isinstance(operand, (int, float))
         and (number := as_number(operand)) is not None
     ):
