@@ -185,12 +185,10 @@ def _read_frontmatter(front: str) -> tuple[dict[str, Any], dict[str, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = error.problem or error.context or "it can't be read"
-        hint = (
-            " Put quotes around a value that contains ': '."
-            if "mapping values" in what
-            else ""
-        )
-        raise DocumentError(f"Invalid YAML: {what}.{hint}", (mark.line if mark else 0) + 2) from None
+        hint = " Put quotes around a value that contains ': '." if "mapping values" in what else ""
+        raise DocumentError(
+            f"Invalid YAML: {what}.{hint}", (mark.line if mark else 0) + 2
+        ) from None
     except yaml.YAMLError as error:  # a character that YAML does not allow; carries no line
         raise DocumentError(f"Invalid YAML: {str(error).splitlines()[0]}.", 2) from None
     if not isinstance(root, yaml.MappingNode):
@@ -203,7 +201,7 @@ def _read_frontmatter(front: str) -> tuple[dict[str, Any], dict[str, int]]:
 def _refuse_odd_yaml(front: str) -> None:
     depth = 0
     for event in yaml.parse(front, Loader=yaml.BaseLoader):
-        line = event.start_mark.line + 2
+        line = (event.start_mark.line if event.start_mark else 0) + 2
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise DocumentError("YAML anchors and aliases are not allowed.", line)
         if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None):

@@ -106,7 +106,7 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 def decode_text(data: bytes, name: str) -> str:
-    """Returns UTF-8 text with `\\n` line ends, without a byte order mark.
+    """Returns UTF-8 text with plain line feeds, without a byte order mark.
 
     Raises:
         SkillError: The bytes hold a NUL or are not UTF-8: a binary file.

@@ -68,9 +68,7 @@ def parse_legacy(text: str, folder_name: str) -> Document:
     description = " ".join(" ".join(rows).split())
     warnings: tuple[tuple[int, str], ...] = ()
     if len(description) > MAX_DESCRIPTION:
-        warnings = (
-            (line, f"The description is cut; {MAX_DESCRIPTION} characters are allowed."),
-        )
+        warnings = ((line, f"The description is cut; {MAX_DESCRIPTION} characters are allowed."),)
         description = description[: MAX_DESCRIPTION - 1].rsplit(" ", 1)[0] + "…"
     return Document(
         name=name,

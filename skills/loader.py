@@ -172,11 +172,12 @@ class _Cache:
 
     def load(self, sources: tuple[SkillSource, ...]) -> SkillLibrary:
         with self._lock:
-            readings: list[_Reading] = []
             problems: list[SkillProblem] = []
-            for source in sources:
-                for folder in _skill_folders(source, problems):
-                    readings.append(self._read(source.source, folder))
+            readings = [
+                self._read(source.source, folder)
+                for source in sources
+                for folder in _skill_folders(source, problems)
+            ]
             known = self._libraries.get(sources)
             # identity, not equality: a reading is the same object as long as its stamp holds
             if (
