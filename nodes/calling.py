@@ -24,14 +24,14 @@ from ..models.chat import complete, usage_of
 from ..models.failures import is_transient
 from ..records import RoleUsage, Usage
 
-RETRY = RetryPolicy(
+RETRIES = RetryPolicy(
     initial_interval=0.5,
     backoff_factor=2.0,
     max_interval=20.0,
     max_attempts=3,
     retry_on=is_transient,
 )
-"""For model calls and generations. LangGraph's default `retry_on` passes over ValueError, OSError,
+"""For model calls and generations, on top of what a client does by itself. LangGraph's default `retry_on` passes over ValueError, OSError,
 RuntimeError and HTTP 429: bad structured output, sockets, CUDA memory and rate limits."""
 
 CALL_TIMEOUT = TimeoutPolicy(run_timeout=900)
@@ -58,7 +58,7 @@ def durable(
     It is `langgraph.func.task` with types that mypy can follow: given policies, `task` itself is
     typed for async and plain functions at once, and neither is inferred.
     """
-    made: Any = task(name=name, retry_policy=RETRY, timeout=timeout)
+    made: Any = task(name=name, retry_policy=RETRIES, timeout=timeout)
     return cast(Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]], made)
 
 

@@ -7,10 +7,12 @@ import hashlib
 import time
 from typing import Any
 
+from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import TimeoutPolicy
 from typing_extensions import TypedDict
 
+from ..errors import GeneratorBusyError
 from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn
 from ..memory.artifacts import artifact_store
@@ -22,6 +24,9 @@ from .provenance import png_text
 
 GENERATION_TIMEOUT = TimeoutPolicy(run_timeout=3600)
 """Last resort for one image: a 20B model with sequential offload needs minutes, not hours."""
+
+LONGEST_WAIT = 60.0
+"""Seconds that a server's Retry-After is honoured before a retry."""
 
 
 class Generated(TypedDict):
@@ -52,9 +57,18 @@ async def generate_image(
 ) -> Generated:
     """Makes one image and stores it; finished ones are not made again when a run resumes."""
     began = time.perf_counter()
-    generator = image_generator(spec)
+    generator = await asyncio.to_thread(image_generator, spec)
+    write = get_stream_writer()
+
+    def progress(done: int, steps: int) -> None:
+        write({"event": "progress", "attempt": attempt, "step": done, "steps": steps})
+
     request = GenerationRequest(
-        prompt=prompt, negative_prompt=negative_prompt, seed=seed, **settings
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seed=seed,
+        progress=progress,
+        **settings,
     )
     try:
         async with asyncio.timeout(seconds_left) as limit:
@@ -62,6 +76,10 @@ async def generate_image(
     except TimeoutError:
         if limit.expired():
             raise OutOfTimeError("max_seconds ran out during a generation.") from None
+        raise
+    except GeneratorBusyError as error:
+        # The retry policy's own backoff can't know how long the server asked us to wait.
+        await asyncio.sleep(min(error.retry_after or 0.0, LONGEST_WAIT))
         raise
     text = png_text(request, made, generator=generator.name, thread=thread, attempt=attempt)
     image = await artifact_store().put_image(made.image, text)

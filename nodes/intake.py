@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from typing import Any
+from typing import Any, get_args
 
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from ..errors import InputError
-from ..graph.context import Context, settle
+from ..errors import ConfigurationError, InputError
+from ..graph.context import Context, Role, settle
 from ..graph.state import State
+from ..models.chat import chat_model
+from ..models.generators.registry import image_generator
+from ..skills.loader import load_library
 from .calling import timed
 from .requirements import settle_requirements
 
@@ -28,6 +32,7 @@ async def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         InputError: There is no prompt, or a requirement has no question.
     """
     context = settle(runtime)
+    await _check_models(context)
     turn = state.get("turn", 0) + 1
     message = _last_human(state.get("messages", []))
     chat = message is not None and message.id != state.get("answered")
@@ -71,6 +76,22 @@ async def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             used["calls"] for role, used in state.get("usage", {}).items() if role != "generator"
         ),
     }
+
+
+async def _check_models(context: Context) -> None:
+    """Raises ConfigurationError when a model, generator or skill that is named can't be had."""
+    await asyncio.to_thread(image_generator, context.image_generator())
+    for spec in {context.model_for(role) for role in get_args(Role)}:
+        chat_model(spec)
+    wanted = context.allowed_skills()
+    if wanted:
+        library = await asyncio.to_thread(load_library)
+        missing = sorted(wanted - set(library.skills))
+        if missing:
+            raise ConfigurationError(
+                f"skills: there is no skill {', '.join(missing)}.",
+                hint="`gems skills list` shows what there is.",
+            )
 
 
 def _last_human(messages: list[AnyMessage]) -> HumanMessage | None:

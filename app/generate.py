@@ -1,0 +1,187 @@
+"""`gems generate`: a prompt in, the best image out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..errors import InputError
+from ..graph.context import Context, check_context
+from ..settings import get_settings
+
+UNMET = 3
+"""Exit code of a run that finished with requirements unmet."""
+
+_SIZE = re.compile(r"(\d{2,5})(?:[x×](\d{2,5}))?")
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What the image must show.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write the image to this file.")
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", "-r", help="Rounds of generate, verify, refine at most.")
+    ] = 5,
+    candidates: Annotated[
+        int, typer.Option("--candidates", "-c", help="Images per round, in different wordings.")
+    ] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the run: the same seed makes the same run.")
+    ] = None,
+    size: Annotated[
+        str, typer.Option(help="Size in pixels: 1024, or 1280x768 (width x height).")
+    ] = "1024",
+    negative: Annotated[str, typer.Option(help="What the image must not show.")] = "",
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--require",
+            "-q",
+            help="A yes/no question to check, in place of the ones read out of the prompt. "
+            "May be given several times.",
+        ),
+    ] = None,
+    mllm: Annotated[
+        str, typer.Option(help="Chat model, e.g. openai:gpt-5. Default: GEMS_MLLM.")
+    ] = "",
+    generator: Annotated[
+        str, typer.Option(help="Image generator, e.g. openai:gpt-image-1. Default: GEMS_GENERATOR.")
+    ] = "",
+    skills: Annotated[
+        str, typer.Option(help="Skills that may be loaded: all, none, or names with commas.")
+    ] = "all",
+    verification: Annotated[
+        str, typer.Option(help="each (in parallel), staged (by dependency) or joint (one call).")
+    ] = "each",
+    max_seconds: Annotated[
+        float | None, typer.Option(help="End with the best image after so many seconds of work.")
+    ] = None,
+    max_calls: Annotated[
+        int | None, typer.Option(help="End with the best image after so many chat model calls.")
+    ] = None,
+    review: Annotated[
+        str, typer.Option(help="Ask me about: none, requirements, rounds or all.")
+    ] = "none",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print only the path of the image.")
+    ] = False,
+    open_image: Annotated[
+        bool, typer.Option("--open", help="Open the image when it is done.")
+    ] = False,
+) -> None:
+    """Generate an image and refine it until it shows what PROMPT says.
+
+    Without models configured it runs in the offline sandbox: a simulation that draws simple shapes,
+    needs no key and no GPU, and shows how the loop works. [b]gems doctor[/b] says how to connect
+    real ones.
+
+    Exit code: 0 when every requirement is met, 3 when some are not, 1 on failure, 2 on wrong usage.
+    """
+    width, height = _size(size)
+    context = check_context(
+        {
+            "max_rounds": rounds,
+            "candidates": candidates,
+            "seed": seed,
+            "width": width,
+            "height": height,
+            "mllm": mllm,
+            "generator": generator,
+            "skills": skills,
+            "verification": verification,
+            "max_seconds": max_seconds,
+            "max_model_calls": max_calls,
+            "review": review,
+        }
+    )
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"--out: there is no folder {out.parent}.", hint="Make it first.")
+    run(
+        prompt,
+        context,
+        thread=str(uuid.uuid4()),
+        negative=negative,
+        require=require or [],
+        out=out,
+        as_json=as_json,
+        quiet=quiet,
+        open_image=open_image,
+    )
+
+
+def run(
+    prompt: str,
+    context: Context,
+    *,
+    thread: str,
+    negative: str = "",
+    require: list[str] | None = None,
+    resume: bool = False,
+    out: Path | None = None,
+    as_json: bool = False,
+    quiet: bool = False,
+    open_image: bool = False,
+) -> None:
+    """Runs or resumes a thread with a live view on stderr and the answer on stdout.
+
+    Raises:
+        typer.Exit: With 3 when some requirements are unmet, 130 after Ctrl-C.
+        GemsError: The run failed.
+    """
+    from ..graph.run import Result, run_input
+    from .live import LiveView
+    from .session import best_so_far, drive
+
+    console = Console(stderr=True, quiet=quiet)
+    given: Any = (
+        None if resume else run_input(prompt, negative_prompt=negative, requirements=require)
+    )
+    try:
+        with LiveView(console, prompt, context) as view:
+            result: Result = asyncio.run(drive(given, context, thread, view))
+    except KeyboardInterrupt:
+        kept = asyncio.run(best_so_far(thread))
+        where = f"The best image so far: {kept}\n" if kept else "There was no image yet.\n"
+        Console(stderr=True).print(
+            f"Interrupted. {where}Go on with: gems threads resume {thread}", soft_wrap=True
+        )
+        raise typer.Exit(130) from None
+    path: Path | None = result.path
+    if out is not None:
+        path = result.save(out)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), ensure_ascii=False, indent=2))
+    elif quiet:
+        typer.echo(path or result.image["uri"])
+    else:
+        view.conclude(result, path)
+        if get_settings().mllm == "sandbox" and not context.mllm:
+            console.print(
+                "[dim]This was the offline sandbox, a simulation. "
+                "`gems doctor` says how to connect real models.[/]"
+            )
+    if open_image and path is not None:
+        typer.launch(str(path))
+    if not result.met:
+        raise typer.Exit(UNMET)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = _SIZE.fullmatch(text.strip().lower())
+    if match is None:
+        raise InputError(
+            f"--size: {text!r} is no size.", hint="Give 1024, or 1280x768 (width x height)."
+        )
+    width = int(match[1])
+    return width, int(match[2]) if match[2] else width
