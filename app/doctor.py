@@ -223,8 +223,8 @@ async def _skills(settings: Settings) -> list[Finding]:
 
     library = await asyncio.to_thread(load_library)
     findings = [Finding("skills", "ok", f"{len(library.skills)} to choose from")]
-    for problem in library.problems:
-        findings.append(
-            Finding("skill", "note", f"{problem}", "It is left out until it is mended.")
-        )
+    findings += [
+        Finding("skill", "note", f"{problem}", "It is left out until it is mended.")
+        for problem in library.problems
+    ]
     return findings

@@ -31,8 +31,9 @@ RETRIES = RetryPolicy(
     max_attempts=3,
     retry_on=is_transient,
 )
-"""For model calls and generations, on top of what a client does by itself. LangGraph's default `retry_on` passes over ValueError, OSError,
-RuntimeError and HTTP 429: bad structured output, sockets, CUDA memory and rate limits."""
+"""For model calls and generations, on top of what a client does by itself. LangGraph's default
+`retry_on` passes over ValueError, OSError, RuntimeError and HTTP 429: bad structured output,
+sockets, CUDA memory and rate limits."""
 
 CALL_TIMEOUT = TimeoutPolicy(run_timeout=900)
 """Last resort for one model call; the client's own timeouts (`GEMS_MLLM_TIMEOUT`) come first."""
