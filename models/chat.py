@@ -10,14 +10,14 @@ import asyncio
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
-from ..errors import ConfigurationError, ModelBusyError, ModelError
-from ..settings import Settings, get_settings
+from ..errors import GemsError, ModelBusyError, ModelError
+from ..settings import get_settings
 from .answers import keep_answer_logprobs
 from .endpoint_memory import memory_of
 from .failures import RequestRejectedError, translate
 from .limits import backoff, limit_for
+from .providers import endpoint_of, make_model, secrets_of
 from .thoughts import with_thought
 from .vision import Load, count_images, with_images
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.runnables import Runnable
-
-_NO_KEY = "none"
-"""What local servers get as a key: the openai client insists on one, they do not read it."""
 
 _lock = threading.Lock()
 _registered: dict[str, BaseChatModel] = {}
@@ -86,83 +83,8 @@ def _chat_model(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatMo
             return _registered[spec]
         models = _without_loop if loop is None else _by_loop.setdefault(loop, {})
     if spec not in models:
-        models.setdefault(spec, _make(spec, get_settings()))
+        models.setdefault(spec, make_model(spec, get_settings()))
     return models[spec]
-
-
-def _make(spec: str, settings: Settings) -> BaseChatModel:
-    provider, _, name = spec.partition(":")
-    if spec == "sandbox":
-        from ..sandbox.chat import SandboxChatModel
-
-        return SandboxChatModel()
-    if not provider or not name:
-        raise ConfigurationError(
-            f"The chat model {spec!r} is not of the form 'provider:model'.",
-            hint="Use 'sandbox' or, for example, 'openai:gpt-5'.",
-        )
-    return _make_openai(name, settings) if provider == "openai" else _make_other(spec, settings)
-
-
-def _make_openai(name: str, settings: Settings) -> BaseChatModel:
-    import httpx
-    from openai import DefaultAsyncHttpxClient
-    from pydantic import SecretStr
-
-    from .openai_chat import ReasoningChatOpenAI
-
-    base_url, key = _openai_endpoint(settings)
-    if base_url is not None and urlsplit(base_url).scheme not in ("http", "https"):
-        raise ConfigurationError(
-            "GEMS_MLLM_BASE_URL is no http(s) address.", hint="For example http://127.0.0.1:8000/v1"
-        )
-    if base_url is None and key is None:
-        raise ConfigurationError(
-            f"openai:{name} needs a key.",
-            hint="Set OPENAI_API_KEY, or GEMS_MLLM_BASE_URL to a server of your own.",
-        )
-    summary = settings.mllm_reasoning_summary
-    timeout = httpx.Timeout(settings.mllm_timeout, connect=min(15.0, settings.mllm_timeout))
-    return ReasoningChatOpenAI(
-        model=name,
-        base_url=base_url or "https://api.openai.com/v1",
-        api_key=key or SecretStr(_NO_KEY),
-        timeout=timeout,
-        stream_chunk_timeout=settings.mllm_timeout,
-        max_retries=0,  # `complete` does that, for the whole process
-        stream_usage=True,
-        # The openai client's own default client is shared by all event loops; ours is not.
-        http_async_client=DefaultAsyncHttpxClient(timeout=settings.mllm_timeout),
-        extra_body=settings.mllm_extra_body or None,
-        reasoning={"summary": summary} if summary != "off" and base_url is None else None,
-    )
-
-
-def _openai_endpoint(settings: Settings) -> tuple[str | None, Any]:
-    """Returns (base URL or None for OpenAI's own, key or None) of `openai:` models."""
-    if settings.mllm_base_url:
-        # OPENAI_API_KEY stays at home: this address need not be one that may see it.
-        return settings.mllm_base_url, settings.mllm_api_key
-    return settings.openai_base_url, settings.mllm_api_key or settings.openai_api_key
-
-
-def _make_other(spec: str, settings: Settings) -> BaseChatModel:
-    from langchain.chat_models import init_chat_model
-
-    try:
-        model = init_chat_model(spec)
-        fields = type(model).model_fields
-        names = set(fields) | {field.alias for field in fields.values() if field.alias}
-        ours: dict[str, Any] = {"timeout": settings.mllm_timeout, "max_retries": 0}
-        return init_chat_model(spec, **{key: ours[key] for key in ours if key in names})
-    except ImportError as error:
-        raise ConfigurationError(f"The chat model {spec!r} can't be used: {error}.") from None
-    except Exception as error:  # noqa: BLE001 - any SDK's own complaint about keys or names
-        reason = str(translate(error, spec)).splitlines()[0]
-        raise ConfigurationError(
-            f"The chat model {spec!r} can't be made: {reason}",
-            hint="Is the provider's key set, and the provider known to LangChain?",
-        ) from None
 
 
 def usage_of(message: AIMessage) -> tuple[int, int]:
@@ -199,9 +121,10 @@ async def complete(
     loop = asyncio.get_running_loop()
     model = await asyncio.to_thread(_chat_model, spec, loop)
     await _close_with_loop(loop)
-    where, secrets = endpoint_of(spec, settings), _secrets(settings)
+    where, secrets = endpoint_of(spec, settings), secrets_of(settings)
     limit = limit_for(where, settings.mllm_concurrency)
     known = memory_of(f"{where} {spec}", settings.mllm_max_images)
+    images = count_images(messages)
     attempt = 0
     while True:
         shown = await with_images(
@@ -221,12 +144,12 @@ async def complete(
         except Exception as error:  # noqa: BLE001 - every SDK has its own; all are translated
             failure = translate(error, spec, secrets)
         if isinstance(failure, RequestRejectedError):
-            if known.learn(failure, sent, count_images(messages)):
+            if known.learn(failure, sent, images):
                 continue
-            raise failure
+            raise _about_images(failure, images)
         attempt += 1
         if not isinstance(failure, ModelBusyError) or attempt >= settings.mllm_attempts:
-            raise failure
+            raise _about_images(failure, images)
         asked = failure.retry_after
         if asked is not None and asked > settings.mllm_max_wait:
             raise failure
@@ -235,6 +158,13 @@ async def complete(
             limit.pause(asked)
             wait = max(wait, asked)
         await asyncio.sleep(wait)
+
+
+def _about_images(failure: GemsError, images: int) -> GemsError:
+    """Adds a hint where images may be the trouble; servers word it in a hundred ways."""
+    if images and not failure.hint and isinstance(failure, ModelError):
+        failure.hint = "If this model takes no images, set another one for this role."
+    return failure
 
 
 def _bound(model: BaseChatModel, options: dict[str, Any]) -> Runnable[Any, Any]:
@@ -246,23 +176,6 @@ def _bound(model: BaseChatModel, options: dict[str, Any]) -> Runnable[Any, Any]:
     choice = options.pop("tool_choice", None)
     with_tools = model.bind_tools(tools, **({"tool_choice": choice} if choice else {}))
     return with_tools.bind(**options) if options else with_tools
-
-
-def endpoint_of(spec: str, settings: Settings) -> str:
-    """Returns the name under which calls of a model share limits: its address or its provider."""
-    provider = spec.partition(":")[0]
-    if provider != "openai":
-        return provider
-    base_url = _openai_endpoint(settings)[0]
-    if base_url is None:
-        return "api.openai.com"
-    parts = urlsplit(base_url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-
-def _secrets(settings: Settings) -> tuple[str, ...]:
-    keys = (settings.mllm_api_key, settings.openai_api_key)
-    return tuple(key.get_secret_value() for key in keys if key is not None)
 
 
 # --- clients are closed with their event loop -----------------------------------------------------
@@ -304,11 +217,9 @@ async def aclose_chat_models() -> None:
 
 
 __all__ = [
-    "ModelError",
     "aclose_chat_models",
     "chat_model",
     "complete",
-    "endpoint_of",
     "forget_chat_models",
     "register_chat_model",
     "usage_of",

@@ -32,8 +32,8 @@ _OPTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("temperature", ("temperature",)),
     ("top_p", ("top_p",)),
     ("seed", ("seed",)),
+    ("max_tokens", ("max_tokens",)),
     ("parallel_tool_calls", ("parallel_tool_calls",)),
-    ("stream_options", ("stream_usage",)),
 )
 """Options that an answer can be had without: the word in the error, and what to leave out."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.exceptions import ModelInvalidRequestError
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
@@ -49,6 +50,11 @@ class ReasoningChatOpenAI(ChatOpenAI):
             body = {**(payload.get("extra_body") or {})}
             body["response_format"] = payload.pop("response_format")
             payload["extra_body"] = body
+        if "max_completion_tokens" in payload and "api.openai.com" not in (
+            self.openai_api_base or ""
+        ):
+            # The newer name is OpenAI's own; other servers ignore it and write on without a limit.
+            payload["max_tokens"] = payload.pop("max_completion_tokens")
         return payload
 
     def _create_chat_result(
@@ -111,13 +117,27 @@ class ReasoningChatOpenAI(ChatOpenAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         splitter = ThinkSplitter()
-        async for made in super()._astream(messages, stop=stop, **kwargs):
+        async for made in self._pieces(messages, stop=stop, **kwargs):
             chunk = _split(made, splitter)
             if run_manager:
                 await run_manager.on_llm_new_token(_token(chunk), chunk=chunk)
             yield chunk
         if last := _rest(splitter):
             yield last
+
+    async def _pieces(
+        self, messages: list[BaseMessage], **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """Yields the raw pieces; without token usage from endpoints that refuse to count."""
+        try:
+            async for made in super()._astream(messages, **kwargs):
+                yield made
+        except ModelInvalidRequestError as error:
+            if not self.stream_usage or "stream_options" not in str(error):
+                raise
+            self.stream_usage = False
+            async for made in super()._astream(messages, **kwargs):
+                yield made
 
 
 def _reasoning(message: Any) -> str:

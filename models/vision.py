@@ -8,20 +8,11 @@ stands before the question, so that a server's prefix cache serves all questions
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import io
-import threading
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from PIL import Image, ImageOps
-
-from ..errors import ArtifactError
-from ..settings import get_settings
-from .contact_sheet import contact_sheet
+from .encoding import EncodedImages, Encoding, VisionFormat, data_url, sheet_url
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -31,23 +22,7 @@ if TYPE_CHECKING:
 Load = Callable[["ImageRef"], Awaitable[bytes]]
 """Gives the stored bytes of an image."""
 
-VisionFormat = Literal["jpeg", "webp"]
 Overflow = Literal["sheet", "latest"]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How images are shown to a chat model.
-
-    Attributes:
-        max_side: Longest side in pixels; larger images are scaled down, smaller ones left.
-        quality: JPEG or WebP quality, 1..100.
-        format: How images are encoded; a smaller original is sent as it is.
-    """
-
-    max_side: int = 1024
-    quality: int = 80
-    format: VisionFormat = "jpeg"
 
 
 def image_block(ref: ImageRef, label: str = "") -> dict[str, Any]:
@@ -78,7 +53,7 @@ async def with_images(
     """Returns copies of the messages in which data URLs stand for the `image_ref` blocks.
 
     In each message the images come before the text, each with its label as a short text block in
-    front. The given messages are not changed.
+    front; a message of nothing but text becomes a plain string. The given messages are not changed.
 
     Args:
         messages: Any messages; only list contents with `image_ref` blocks are touched.
@@ -101,7 +76,7 @@ async def with_images(
         if _is_ref(block)
     ]
     if not places:
-        return messages
+        return [_flat(message) for message in messages]
     refs = [cast("dict[str, Any]", _blocks(messages[row])[column]) for row, column in places]
     crowd = 0 if max_images is None else _crowd(len(refs), max_images, overflow)
     swapped: dict[tuple[int, int], list[dict[str, Any]]] = {place: [] for place in places[:crowd]}
@@ -112,13 +87,26 @@ async def with_images(
     result = []
     for row, message in enumerate(messages):
         if not any(place[0] == row for place in places):
-            result.append(message)
+            result.append(_flat(message))
             continue
         blocks = _blocks(message)
         images = [new for column in range(len(blocks)) for new in swapped.get((row, column), [])]
         texts = [block for block in blocks if not _is_ref(block)]
         result.append(message.model_copy(update={"content": [*images, *texts]}))
     return result
+
+
+def _flat(message: BaseMessage) -> BaseMessage:
+    """Returns a message of plain text blocks as one string: many chat templates take no list."""
+    texts: list[str] = []
+    for block in _blocks(message):
+        if isinstance(block, str):
+            texts.append(block)
+        elif block.keys() == {"type", "text"} and block["type"] == "text":
+            texts.append(block["text"])
+        else:
+            return message
+    return message.model_copy(update={"content": "\n\n".join(texts)}) if texts else message
 
 
 def _crowd(count: int, max_images: int, overflow: Overflow) -> int:
@@ -165,7 +153,7 @@ async def _sheet_blocks(
 
     async def encode() -> str:
         images = await asyncio.gather(*(load(ref) for ref in refs))
-        return await asyncio.to_thread(_sheet_url, images, labels, encoding)
+        return await asyncio.to_thread(sheet_url, images, labels, encoding)
 
     names = "\n".join([*labels, *(ref["sha256"] for ref in refs)])
     key = hashlib.sha256(names.encode()).hexdigest()
@@ -174,127 +162,6 @@ async def _sheet_blocks(
         f"One sheet with {len(labels)} images, numbered from the top left ({lines})",
         await _encoded.get((key, encoding), encode),
     )
-
-
-def _sheet_url(images: list[bytes], labels: list[str], encoding: Encoding) -> str:
-    numbered = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
-    sheet = contact_sheet([opened(data) for data in images], numbered, side=encoding.max_side)
-    return _url(_compressed(sheet, encoding), encoding.format)
-
-
-def opened(data: bytes) -> Image.Image:
-    """Returns the picture in `data` as RGB, upright, transparent parts on white.
-
-    Raises:
-        ArtifactError: The bytes are no image, damaged, or an image bomb.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            upright = ImageOps.exif_transpose(picture)
-            if upright.has_transparency_data:
-                layer = upright.convert("RGBA")
-                white = Image.new("RGBA", layer.size, "white")
-                return Image.alpha_composite(white, layer).convert("RGB")
-            return upright.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ArtifactError(f"An image can't be shown to the chat model: {error}.") from None
-
-
-def data_url(data: bytes, encoding: Encoding) -> str:
-    """Returns an image as a data URL, scaled down and re-encoded.
-
-    A PNG or JPEG original that is small enough on both counts is sent as it is: a flat picture is
-    smaller as PNG.
-
-    Raises:
-        ArtifactError: The bytes are no image.
-    """
-    picture = opened(data)
-    fits = max(picture.size) <= encoding.max_side
-    if not fits:
-        picture.thumbnail((encoding.max_side, encoding.max_side), Image.Resampling.LANCZOS)
-    compressed = _compressed(picture, encoding)
-    kind = _sendable(data, encoding) if fits and len(data) <= len(compressed) else None
-    return _url(data, kind) if kind else _url(compressed, encoding.format)
-
-
-def _sendable(data: bytes, encoding: Encoding) -> str | None:
-    """Returns the original's format where every server reads it as we see it, else None."""
-    with Image.open(io.BytesIO(data)) as picture:
-        plain = picture.mode in ("RGB", "L") and not picture.has_transparency_data
-        turned = picture.getexif().get(0x0112, 1) != 1
-        known = picture.format in ("PNG", "JPEG", encoding.format.upper())
-        return picture.format.lower() if picture.format and plain and known and not turned else None
-
-
-def _compressed(picture: Image.Image, encoding: Encoding) -> bytes:
-    out = io.BytesIO()
-    if encoding.format == "jpeg":
-        picture.save(out, "JPEG", quality=encoding.quality, optimize=True)
-    else:
-        picture.save(out, "WEBP", quality=encoding.quality, method=4)
-    return out.getvalue()
-
-
-def _url(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-class EncodedImages:
-    """The latest encoded images, by hash and encoding, bounded in bytes; one per process.
-
-    An image that several calls want at the same time is encoded once.
-    """
-
-    def __init__(self, max_bytes: int | None = None) -> None:
-        self._max_bytes = max_bytes
-        self._kept: OrderedDict[tuple[str, Encoding], str] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self._running: dict[tuple[int, str, Encoding], asyncio.Task[str]] = {}
-
-    @property
-    def size(self) -> int:
-        """Bytes kept now."""
-        return self._bytes
-
-    async def get(self, key: tuple[str, Encoding], encode: Callable[[], Awaitable[str]]) -> str:
-        """Returns the kept encoding, else makes it with `encode` and keeps it."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        name = (id(asyncio.get_running_loop()), *key)
-        task = self._running.get(name)
-        if task is None:
-            task = asyncio.ensure_future(self._make(key, encode))
-            self._running[name] = task
-            task.add_done_callback(lambda done: self._finished(name, done))
-        # Shielded: another call may wait for the same image when this one is cancelled.
-        return await asyncio.shield(task)
-
-    def clear(self) -> None:
-        """Forgets all encodings."""
-        with self._lock:
-            self._kept.clear()
-            self._bytes = 0
-
-    def _finished(self, name: tuple[int, str, Encoding], task: asyncio.Task[str]) -> None:
-        self._running.pop(name, None)
-        if not task.cancelled():
-            task.exception()  # read, so that asyncio does not report it when nobody waits any more
-
-    async def _make(self, key: tuple[str, Encoding], encode: Callable[[], Awaitable[str]]) -> str:
-        url = await encode()
-        limit = get_settings().vision_cache_bytes if self._max_bytes is None else self._max_bytes
-        with self._lock:
-            if len(url) <= limit and key not in self._kept:
-                self._kept[key] = url
-                self._bytes += len(url)
-            while self._bytes > limit:
-                _, oldest = self._kept.popitem(last=False)
-                self._bytes -= len(oldest)
-        return url
 
 
 _encoded = EncodedImages()

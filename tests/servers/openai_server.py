@@ -14,13 +14,14 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Behaviour = Literal[
     "schema ignored",
@@ -181,7 +182,7 @@ class OpenAIServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-            def do_POST(self) -> None:  # noqa: N802 - the name http.server calls
+            def do_POST(self) -> None:
                 server._serve(self)
 
         return Handler
@@ -322,7 +323,7 @@ class OpenAIServer:
         entries = []
         for token in [*_tokens(thought), *_tokens(message["content"] or "")]:
             logprob = self.logprobs.get(token, -0.1)
-            others = {**{token: logprob}, **self.logprobs}
+            others = {token: logprob, **self.logprobs}
             top = sorted(others.items(), key=lambda item: -item[1])[: body.get("top_logprobs", 0)]
             entries.append(
                 {
