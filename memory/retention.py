@@ -18,7 +18,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from ..errors import InputError
 from .checkpoints import strict_serializer
-from .threads import ThreadSize, thread_tables
+from .threads import ThreadSize, database_errors, thread_tables
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -64,6 +64,7 @@ class ThreadInfo:
     size: int
 
 
+@database_errors()
 async def list_threads(
     saver: BaseCheckpointSaver[Any], *, limit: int | None = None, prefix: str = ""
 ) -> list[ThreadInfo]:
@@ -76,6 +77,7 @@ async def list_threads(
 
     Raises:
         ConfigurationError: The saver is of a kind that we do not open.
+        MemoryStoreError: The database failed.
     """
     found: list[ThreadInfo] = []
     for thread in await thread_tables(saver).sizes():
@@ -88,12 +90,14 @@ async def list_threads(
     return found
 
 
+@database_errors()
 async def get_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> ThreadInfo:
     """Returns one thread.
 
     Raises:
         InputError: There is none of this id.
         ConfigurationError: The saver is of a kind that we do not open.
+        MemoryStoreError: The database failed.
     """
     latest = await saver.aget_tuple(_config(thread_id))
     for thread in await thread_tables(saver).sizes() if latest else ():
@@ -102,6 +106,7 @@ async def get_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> ThreadI
     raise InputError(f"There is no thread {thread_id!r}.", hint="See: gems threads list")
 
 
+@database_errors()
 async def delete_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool:
     """Deletes all of a thread's checkpoints; returns whether there were any.
 
@@ -128,6 +133,7 @@ class Pruned:
     freed: int
 
 
+@database_errors()
 async def prune(
     saver: BaseCheckpointSaver[Any],
     *,
@@ -150,6 +156,7 @@ async def prune(
 
     Raises:
         ConfigurationError: The saver is of a kind that we do not open.
+        MemoryStoreError: The database failed.
         InputError: A thread uses LangGraph's `DeltaChannel`, whose earlier checkpoints are needed
             (graphs of this package use none).
     """
@@ -184,6 +191,7 @@ async def prune(
     return Pruned(deleted, shortened, max(freed, 0))
 
 
+@database_errors()
 async def referred_artifacts(saver: BaseCheckpointSaver[Any]) -> set[str]:
     """Returns the hashes of all images that any checkpoint of any thread refers to.
 
@@ -193,6 +201,7 @@ async def referred_artifacts(saver: BaseCheckpointSaver[Any]) -> set[str]:
 
     Raises:
         ConfigurationError: The saver is of a kind that we do not open.
+        MemoryStoreError: The database failed.
     """
     found: set[str] = set()
     for thread in await thread_tables(saver).sizes():
@@ -200,6 +209,7 @@ async def referred_artifacts(saver: BaseCheckpointSaver[Any]) -> set[str]:
     return found
 
 
+@database_errors()
 async def artifacts_of(saver: BaseCheckpointSaver[Any], thread_id: str) -> set[str]:
     """Returns the hashes of all images that a thread's checkpoints refer to."""
     serializer = strict_serializer()

@@ -8,19 +8,40 @@ PostgreSQL) and mappings (memory) are read instead; contents always come through
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, MemoryStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from langgraph.checkpoint.base import BaseCheckpointSaver
+
+
+_PRUNE_TRIES = 5
+
+
+@asynccontextmanager
+async def database_errors() -> AsyncIterator[None]:
+    """Turns a database driver's errors into `MemoryStoreError`; also a decorator of coroutines."""
+    try:
+        yield
+    except Exception as error:
+        # By module, as psycopg may not be installed. Its texts may name hosts and users.
+        driver = type(error).__module__.partition(".")[0]
+        if driver not in ("sqlite3", "psycopg", "psycopg_pool"):
+            raise
+        raise MemoryStoreError(
+            f"The checkpoint database failed ({type(error).__name__}).",
+            hint="Is it reachable, not locked by another program, and its disk not full?",
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -175,9 +196,8 @@ class _Sqlite:
 
     async def compact(self) -> None:
         async with self._saver.lock:
-            # A row for each page that is given back: the statement runs only while it is read.
-            async with self._saver.conn.execute("PRAGMA incremental_vacuum") as cursor:
-                await cursor.fetchall()
+            # As a script: `execute` would take the one step that frees a single page.
+            await self._saver.conn.executescript("PRAGMA incremental_vacuum;")
             try:
                 async with self._saver.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
                     await cursor.fetchall()
@@ -213,7 +233,16 @@ class _Postgres:
         )
 
     async def keep_latest(self, thread_id: str) -> None:
-        await self._saver.aprune([thread_id], strategy="keep_latest")
+        from psycopg.errors import DeadlockDetected, SerializationFailure
+
+        for left in reversed(range(_PRUNE_TRIES)):
+            try:
+                await self._saver.aprune([thread_id], strategy="keep_latest")
+                return
+            except (DeadlockDetected, SerializationFailure):  # another one prunes it too
+                if not left:
+                    raise
+                await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - no secret
 
     async def compact(self) -> None:
         """Nothing: autovacuum makes the room usable again."""
