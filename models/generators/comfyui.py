@@ -174,8 +174,6 @@ class ComfyUIGenerator:
 _WORDS = {
     "negative_prompt": "negative prompt",
     "seed": "seed: the same seed may give another image",
-    "width": "width",
-    "height": "height",
     "steps": "number of steps",
     "guidance": "guidance scale",
 }

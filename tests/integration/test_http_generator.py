@@ -19,6 +19,7 @@ from gems.models.limits import forget_limits
 from gems.settings import get_settings
 from PIL import Image
 from servers.images_server import ImagesServer, heavy_picture, picture
+from servers.loopback import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,9 @@ def server() -> Iterator[ImagesServer]:
 
 
 def request(**changes: object) -> GenerationRequest:
-    return GenerationRequest(**({"prompt": "a cat", "seed": 7, "width": 64, "height": 48} | changes))  # type: ignore[arg-type]  # values vary by test
+    return GenerationRequest(
+        **({"prompt": "a cat", "seed": 7, "width": 64, "height": 48} | changes)
+    )  # type: ignore[arg-type]  # values vary by test
 
 
 async def test_the_prompt_travels_in_the_query_and_a_png_comes_back(server: ImagesServer) -> None:
@@ -123,7 +126,7 @@ async def test_a_hanging_server_costs_the_timeout_and_no_more(
 
 async def test_a_server_that_is_not_there_is_named() -> None:
     generator = create("http://user:hunter2@127.0.0.1:9/")
-    with pytest.raises(GeneratorBusyError, match="127.0.0.1:9") as caught:
+    with pytest.raises(GeneratorBusyError, match=r"127\.0\.0\.1:9") as caught:
         await generator.generate(request())
     assert "hunter2" not in str(caught.value) + repr(generator) + generator.name
     await generator.aclose()
@@ -153,7 +156,7 @@ async def test_a_large_image_passes_until_the_limit_says_no(
 
 async def test_a_prompt_too_long_for_an_address_says_so(server: ImagesServer) -> None:
     generator = create(server.url)
-    with pytest.raises(GenerationError, match="[Ss]horten"):
+    with pytest.raises(GenerationError, match=r"[Ss]horten"):
         await generator.generate(request(prompt="very " * 20_000))
     await generator.aclose()
 
@@ -192,8 +195,7 @@ async def test_a_cancelled_call_frees_its_slot(
     generator = create(server.url)
     hanging = asyncio.create_task(generator.generate(request()))
     waiting = asyncio.create_task(generator.generate(request()))
-    while not server.requests:
-        await asyncio.sleep(0.01)
+    await until(lambda: server.requests)
     server.fault = ""
     hanging.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Loopback:
@@ -47,3 +50,12 @@ class Loopback:
         self._ready.set()
         await self._over.wait()
         await runner.cleanup()
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Waits for something that a server notes in its own thread."""
+    for _ in range(int(seconds / 0.01)):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")
