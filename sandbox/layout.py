@@ -169,7 +169,7 @@ def _span(
         for a, b in edges:
             early[b] = max(early[b], early[a] + lengths[a] + _GROUP_GAP)
             late[a] = min(late[a], late[b] - lengths[a] - _GROUP_GAP)
-    if any(e > l + 1e-9 for e, l in zip(early, late, strict=True)):
+    if any(first > last + 1e-9 for first, last in zip(early, late, strict=True)):
         return None
     return early, late
 

@@ -10,7 +10,7 @@ import string
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ..errors import ConfigurationError
 
@@ -37,7 +37,10 @@ _SUPERSAMPLING = 4
 
 _TEMPLATE_HEIGHT = 24
 _TEMPLATE_WIDTH = 40
-_SURE_LETTER = 0.55
+_TEMPLATE_SIZES = (16, 24, 36, 64)
+"""Font sizes in pixels of the letters that are compared with."""
+_SURE_LETTER = 0.8
+"""Least likeness with a letter; a region that has less is no letter."""
 
 
 @lru_cache(maxsize=64)
@@ -98,9 +101,13 @@ def write(text: str, size: int) -> Image.Image:
     return line.crop(line.getbbox())
 
 
-def _normalise(ink: FloatMap) -> FloatMap:
-    """Scale a letter to the templates' height, keeping its proportions, centred."""
+def _normalise(ink: NDArray[np.floating]) -> FloatMap:
+    """Scale a letter to the templates' height, keeping its proportions, centred; softened.
+
+    Softening makes a stroke that is a pixel off count for little and a missing one for much.
+    """
     import numpy as np
+    from scipy import ndimage
 
     high, wide = ink.shape
     width = max(1, min(_TEMPLATE_WIDTH, round(wide * _TEMPLATE_HEIGHT / high)))
@@ -110,17 +117,29 @@ def _normalise(ink: FloatMap) -> FloatMap:
     canvas = np.zeros((_TEMPLATE_HEIGHT, _TEMPLATE_WIDTH), dtype=np.float32)
     left = (_TEMPLATE_WIDTH - width) // 2
     canvas[:, left : left + width] = np.asarray(scaled, dtype=np.float32) / 255
-    return canvas
+    soft: FloatMap = ndimage.gaussian_filter(canvas, 1.0)
+    return soft
 
 
 @lru_cache(maxsize=1)
 def _templates() -> FloatMap:
+    """Every letter as it looks when written at every size of `_TEMPLATE_SIZES`, flat.
+
+    Small letters lose details (the tail of a Q), so large ones alone would be misleading.
+    """
     import numpy as np
 
-    glyphs = [
-        _normalise(np.asarray(_glyph(letter, 64)[0], dtype=np.float32) / 255) for letter in ALPHABET
-    ]
-    return np.stack(glyphs).reshape(len(ALPHABET), -1)
+    glyphs = []
+    for size in _TEMPLATE_SIZES:
+        for letter in ALPHABET:
+            glyph = ImageOps.expand(_glyph(letter, size)[0], 2)
+            scale = max(_TEMPLATE_SIZES) / size
+            larger = glyph.resize(
+                (round(glyph.width * scale), round(glyph.height * scale)), Image.Resampling.BICUBIC
+            )
+            box = larger.point(lambda value: 255 * (value > 127)).getbbox()
+            glyphs.append(_normalise(np.asarray(larger.crop(box), dtype=np.float32) / 255))
+    return np.stack(glyphs).reshape(len(glyphs), -1)
 
 
 def read(ink: FloatMap) -> str:
@@ -154,10 +173,11 @@ def read(ink: FloatMap) -> str:
     for index, box in boxes:
         grown = ndimage.binary_dilation(labels[box] == index)
         letter = _normalise(np.where(grown, ink[box], 0).astype(np.float32)).ravel()
-        likeness = np.minimum(letter, templates).sum(1) / np.maximum(letter, templates).sum(1)
+        # 1 for equal, 0 for disjoint letters.
+        likeness = 2 * (templates @ letter) / ((templates**2).sum(1) + letter @ letter)
         best = int(likeness.argmax())
         if last_right is not None and box[1].start - last_right > 0.42 * tallest:
             text += " "
-        text += ALPHABET[best] if likeness[best] >= _SURE_LETTER else "?"
+        text += ALPHABET[best % len(ALPHABET)] if likeness[best] >= _SURE_LETTER else "?"
         last_right = box[1].stop
     return text

@@ -144,7 +144,7 @@ def _templates() -> Floats:
     return np.stack([_normalise(mask) for mask in masks])
 
 
-def _normalise(mask: Floats) -> Floats:
+def _normalise(mask: NDArray[np.floating]) -> Floats:
     """Scale a cropped silhouette so that its longer side fills the template, centred; flat."""
     import numpy as np
 
@@ -202,7 +202,8 @@ def _background(pixels: Pixels) -> NDArray[np.int16]:
     seed = border[codes == mode].mean(0)
     # A flat colour may lie on the border of two coarse cells: average over its neighbourhood.
     near = np.abs(border - seed).max(1) <= 20
-    return border[near].mean(0).round().astype(np.int16)
+    color: NDArray[np.int16] = border[near].mean(0).round().astype(np.int16)
+    return color
 
 
 def _distance(pixels: Pixels, color: Sequence[int] | NDArray[np.int16]) -> NDArray[np.int32]:
@@ -265,8 +266,9 @@ def _read_board(image: Image.Image, board: tuple[slice, slice], scale: float) ->
             (round(crop.width * factor), round(crop.height * factor)), Image.Resampling.BICUBIC
         )
     # Brightness only: lossy formats keep it at full resolution and colour at half.
-    wood, chalk = (Image.new("RGB", (1, 1), color).convert("L").getpixel((0, 0))
-                   for color in (BOARD, CHALK))  # fmt: skip
+    palette = Image.new("RGB", (2, 1), BOARD)
+    palette.putpixel((1, 0), CHALK)
+    wood, chalk = np.asarray(palette.convert("L"), dtype=np.float32)[0]
     ink = (np.asarray(crop.convert("L"), dtype=np.float32) - wood) / (chalk - wood)
     return read(np.clip(ink, 0, 1))
 
@@ -280,7 +282,7 @@ def _size_of(extent: float) -> str:
 
 
 def _sharpen(
-    box: tuple[slice, slice], labels: NDArray[np.int32], label: int, distance: NDArray[np.int32]
+    box: tuple[slice, slice], labels: NDArray[np.integer], label: int, distance: NDArray[np.int32]
 ) -> tuple[slice, slice, Mask]:
     """A region without the blurred seam around it: its rows, columns and mask.
 
@@ -316,9 +318,7 @@ def _things(
     if board is not None:
         rows, columns = board
         pad = round(0.025 * unit)
-        differs[
-            : rows.stop + pad, max(0, columns.start - pad) : columns.stop + pad
-        ] = False
+        differs[: rows.stop + pad, max(0, columns.start - pad) : columns.stop + pad] = False
     labels, found = ndimage.label(differs)
     if not found:
         return
