@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
-import subprocess
 import tempfile
-import zipfile
-from pathlib import Path, PurePosixPath
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ..errors import SkillError
 from .document import DocumentError, check_name, split_frontmatter
+from .fetching import fetch, shown
 from .folder import (
     MAX_FILES,
     MAX_FOLDER_DEPTH,
@@ -35,12 +33,6 @@ if TYPE_CHECKING:
 
 MAX_INSTALL_BYTES = 8 * 1024 * 1024
 """Bytes of all files of one installed skill; text and a few example pictures need far less."""
-
-MAX_ARCHIVE_BYTES = 16 * 1024 * 1024
-"""Bytes of a zip file that is opened."""
-
-GIT_SECONDS = 120
-"""Seconds a shallow clone may take."""
 
 _TEMPLATE = """\
 ---
@@ -78,6 +70,8 @@ After: `the prompt as the image model should get it`
 More: `references/sources.md`.
 """
 
+_SOURCES = "# Sources\n\n- Author, *Title*, where it appeared, year. What it is used for here.\n"
+
 
 def user_folder() -> Path:
     """Returns the folder in which skills are installed for this person: `~/.gems/skills`."""
@@ -103,13 +97,11 @@ def new_skill(name: str, folder: Path) -> Path:
     target = folder / name
     if target.exists():
         raise SkillError(f"There is already a '{target}'.", hint="Choose another name.")
-    (target / "references").mkdir(parents=True)
     title = name.replace("-", " ").capitalize()
-    (target / "SKILL.md").write_text(_TEMPLATE.format(name=name, title=title), encoding="utf-8")
-    (target / "references" / "sources.md").write_text(
-        "# Sources\n\n- Author, *Title*, where it appeared, year. What it is used for here.\n",
-        encoding="utf-8",
-    )
+    with _disk_errors(f"The skill can't be written to '{folder}'"):
+        (target / "references").mkdir(parents=True)
+        (target / "SKILL.md").write_text(_TEMPLATE.format(name=name, title=title), "utf-8")
+        (target / "references" / "sources.md").write_text(_SOURCES, "utf-8")
     return target
 
 
@@ -155,16 +147,19 @@ def add_skill(
             too much in it, or a skill of that name is installed.
     """
     target = into or user_folder()
-    with tempfile.TemporaryDirectory(prefix="gems-skill-") as name:
-        root = _fetch(str(origin), Path(name))
+    with (
+        _disk_errors(f"'{shown(origin)}' can't be read"),
+        tempfile.TemporaryDirectory(prefix="gems-skill-") as name,
+    ):
+        root = fetch(str(origin), Path(name))
         found = list(_skills_in(root))
         if not found:
             raise SkillError(
-                f"'{_shown(origin)}' holds no skill.", hint="A skill is a folder with a SKILL.md."
+                f"'{shown(origin)}' holds no skill.", hint="A skill is a folder with a SKILL.md."
             )
         staged = [_stage(folder, Path(name) / "staged") for folder in found]
         for skill in staged:
-            if (target / skill.folder.name).exists() and not replace:
+            if _installed(target, skill.name) and not replace:
                 raise SkillError(
                     f"A skill '{skill.name}' is installed already.", hint="Replace or remove it."
                 )
@@ -187,122 +182,36 @@ def remove_skill(name: str, *, folder: Path | None = None) -> Path:
     root = folder or user_folder()
     if check_name(name):
         raise SkillError(f"{ascii(name)[:80]} is no skill name.")
-    for candidate in (root / name, root / name.replace("-", "_")):  # the second: GEMS format
-        if candidate.is_symlink():
-            candidate.unlink()
-            return candidate
-        if candidate.is_dir() and find_document(candidate):
-            shutil.rmtree(candidate)
-            return candidate
-    raise SkillError(
-        f"No skill '{name}' is installed in '{root}'.",
-        hint="Built-in skills can't be removed; leave them out of a run by name instead.",
-    )
+    with _disk_errors(f"The skill '{name}' can't be removed"):
+        folder = _installed(root, name)
+        if folder is None:
+            raise SkillError(
+                f"No skill '{name}' is installed in '{root}'.",
+                hint="Built-in skills can't be removed; leave them out of a run by name instead.",
+            )
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder)
+    return folder
 
 
-# --- fetching -----------------------------------------------------------------------------------
+def _installed(root: Path, name: str) -> Path | None:
+    """Returns the folder in which a skill of that name is installed, a link included."""
+    for folder in (root / name, root / name.replace("-", "_")):  # the second: the GEMS format
+        if folder.is_symlink() or (folder.is_dir() and find_document(folder)):
+            return folder
+    return None
 
 
-def _fetch(origin: str, scratch: Path) -> Path:
-    if _is_git(origin):
-        return _clone(origin.removeprefix("git+"), scratch / "clone")
-    path = Path(origin).expanduser()
-    if path.is_dir():
-        return path.resolve()
-    if path.is_file() and zipfile.is_zipfile(path):
-        return _unzip(path, scratch / path.stem)
-    raise SkillError(
-        f"'{_shown(origin)}' is no folder, zip file or git address.",
-        hint="Give a path that exists or an https address of a git repository.",
-    )
-
-
-def _is_git(origin: str) -> bool:
-    return origin.startswith(("git+", "git@", "https://", "http://", "ssh://", "file://"))
-
-
-def _shown(origin: str | Path) -> str:
-    """The origin without a password that an address may carry."""
-    parts = urlsplit(str(origin))
-    if parts.hostname and parts.username:
-        host = parts.hostname + (f":{parts.port}" if parts.port else "")
-        return parts._replace(netloc=host, query="").geturl()
-    return str(origin)
-
-
-def _clone(address: str, target: Path) -> Path:
-    """Makes a shallow clone with hooks, submodules, filters and credential prompts off."""
-    git = shutil.which("git")
-    if git is None:
-        raise SkillError("git is not installed.", hint="Download the skill and add its folder.")
-    if urlsplit(address).scheme not in {"https", "http", "ssh", "file"} and not address.startswith(
-        "git@"
-    ):
-        raise SkillError("Only https, http, ssh and file addresses are cloned.")
-    keep = ("PATH", "HOME", "SSH_AUTH_SOCK", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SYSTEMROOT")
-    environment = {key: os.environ[key] for key in keep if key in os.environ}
-    environment |= {
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_LFS_SKIP_SMUDGE": "1",
-        "GIT_ALLOW_PROTOCOL": "https:http:ssh:file",
-    }
-    command = [git, "-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=false"]
-    command += ["clone", "--quiet", "--depth=1", "--single-branch", "--no-recurse-submodules"]
-    command += ["--", address, str(target)]
+@contextmanager
+def _disk_errors(what: str) -> Iterator[None]:
+    """Turns a failure of the disk into a `SkillError` that says what was being done."""
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed program; the address stands after `--`
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=GIT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise SkillError(f"Cloning took longer than {GIT_SECONDS} seconds.") from None
-    if done.returncode:
-        raise SkillError(f"git could not clone '{_shown(address)}' (exit {done.returncode}).")
-    return target
-
-
-def _unzip(path: Path, target: Path) -> Path:
-    if path.stat().st_size > MAX_ARCHIVE_BYTES:
-        raise SkillError(f"The zip file is larger than {MAX_ARCHIVE_BYTES} bytes.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            if len(entries) > 20 * MAX_FILES:
-                raise SkillError(f"The zip file has {len(entries)} entries.")
-            left = 4 * MAX_INSTALL_BYTES
-            for entry in entries:
-                place = _safe_place(entry, target)
-                if place is None:
-                    continue
-                place.parent.mkdir(parents=True, exist_ok=True)
-                # the size that the archive states may be false: count what comes out
-                with archive.open(entry) as packed, place.open("xb") as plain:
-                    while piece := packed.read(64 * 1024):
-                        left -= len(piece)
-                        if left < 0:
-                            raise SkillError("The zip file unpacks to too many bytes.")
-                        plain.write(piece)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
-        # RuntimeError: encrypted; NotImplementedError: an unknown compression
-        raise SkillError(f"The zip file can't be unpacked ({type(error).__name__}).") from None
-    target.mkdir(parents=True, exist_ok=True)
-    return target
-
-
-def _safe_place(entry: zipfile.ZipInfo, target: Path) -> Path | None:
-    """Returns where an entry belongs, None for a folder; refuses what would land elsewhere."""
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise SkillError("The zip file holds a link or a special file.")
-    name = entry.filename
-    parts = PurePosixPath(name).parts
-    if "\\" in name or ":" in name or name.startswith("/") or ".." in parts or not parts:
-        raise SkillError(f"The zip file holds an unsafe path: {ascii(name)[:80]}.")
-    return None if entry.is_dir() else target.joinpath(*parts)
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SkillError(f"{what}: {reason}.", hint="Check the path and its permissions.") from None
 
 
 # --- installing ---------------------------------------------------------------------------------
@@ -369,7 +278,7 @@ def _copy_plain(folder: Path, target: Path) -> None:
     def copy(source: Path, place: Path, depth: int) -> None:
         nonlocal count, size
         place.mkdir(parents=True)
-        for entry in os.scandir(source):
+        for entry in list(os.scandir(source)):
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
@@ -392,15 +301,15 @@ def _copy_plain(folder: Path, target: Path) -> None:
 
 def _install(skill: Skill, root: Path) -> Skill:
     """Moves a staged skill to its place; a broken copy is never seen there."""
-    root.mkdir(parents=True, exist_ok=True)
+    with _disk_errors(f"The folder '{root}' can't be made"):
+        root.mkdir(parents=True, exist_ok=True)
     place = root / skill.folder.name
     fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
     try:
         shutil.copytree(skill.folder, fresh / place.name)
-        if place.is_symlink():
-            place.unlink()
-        elif place.exists():
-            place.rename(fresh / "replaced")
+        earlier = _installed(root, skill.name)
+        if earlier is not None:
+            earlier.rename(fresh / "replaced")  # of a link, the link itself
         (fresh / place.name).rename(place)
     except OSError as error:
         raise SkillError(f"The skill can't be installed in '{root}': {error.strerror}.") from None
