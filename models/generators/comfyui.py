@@ -155,13 +155,16 @@ class ComfyUIGenerator:
         data = await encode_png(image)
         # Named by its content: the same image again is the same file, not one more.
         name = f"gems-{hashlib.sha256(data).hexdigest()[:24]}.png"
-        async with self._limit.slot():
-            saved = await self._server.json(
-                "POST",
-                "/upload/image",
-                data={"overwrite": "true", "type": "input", "subfolder": UPLOAD_FOLDER},
-                files={"image": (name, data, "image/png")},
-            )
+        try:
+            async with self._limit.slot(), asyncio.timeout(get_settings().generator_timeout):
+                saved = await self._server.json(
+                    "POST",
+                    "/upload/image",
+                    data={"overwrite": "true", "type": "input", "subfolder": UPLOAD_FOLDER},
+                    files={"image": (name, data, "image/png")},
+                )
+        except TimeoutError as error:
+            raise connection_error(error, server=self._server.name) from None
         if not isinstance(saved, dict) or not isinstance(saved.get("name"), str):
             raise GenerationError(
                 f"{self._server.name}/upload/image answered without a name.",

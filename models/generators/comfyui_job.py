@@ -12,6 +12,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
 from ...errors import GenerationError, GeneratorBusyError
 from ...settings import get_settings
 from ..failures import redacted
@@ -69,6 +72,7 @@ class Job:
         self._client_id = uuid.uuid4().hex
         self._prompt_id = ""
         self._misses = 0
+        self._over = False  # nothing left on the server that could be stopped
 
     async def run(self) -> dict[str, Any]:
         """Runs the job and returns its history entry; a cancelled call takes the job back.
@@ -83,17 +87,15 @@ class Job:
             await self._queue()
             try:
                 return await self._follow(socket)
-            except asyncio.CancelledError:
-                await self._settle(self._server.stop(self._prompt_id))
+            except BaseException:  # cancelled, too slow, or the caller's progress raised
+                if not self._over:
+                    await self._settle(self._server.stop(self._prompt_id))
                 raise
         finally:
             if socket is not None:
                 await socket.close()
 
     async def _listen(self) -> ClientConnection | None:
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import WebSocketException
-
         parts = urlsplit(self._server.url)
         address = parts._replace(
             scheme="wss" if parts.scheme == "https" else "ws",
@@ -138,8 +140,6 @@ class Job:
         await asyncio.shield(task)
 
     async def _follow(self, socket: ClientConnection | None) -> dict[str, Any]:
-        from websockets.exceptions import ConnectionClosed
-
         while socket is not None:
             try:
                 message = await asyncio.wait_for(socket.recv(), QUIET_SECONDS)
@@ -174,6 +174,7 @@ class Job:
                 if isinstance(node, dict) and node.get("state") == "running":
                     self._report(node)
         elif kind in ("execution_error", "execution_interrupted"):
+            self._over = True
             raise _failure(kind, data, self._title)
         return kind == "execution_success" or (kind == "executing" and data.get("node") is None)
 
@@ -195,6 +196,7 @@ class Job:
             if entry is not None:
                 return self._checked(entry)
             if clock() > end:
+                self._over = True
                 raise _LostError(self._server.name)
             await asyncio.sleep(wait)
             wait = min(1.0, wait * 2)
@@ -232,10 +234,12 @@ class Job:
             # It may have ended between the two looks.
             entry = await self._server.history(self._prompt_id)
             if entry is None:
+                self._over = True
                 raise _LostError(self._server.name)
         return None if entry is None else self._checked(entry)
 
     def _checked(self, entry: dict[str, Any]) -> dict[str, Any]:
+        self._over = True
         status = entry.get("status")
         if isinstance(status, dict) and status.get("status_str") == "error":
             for message in status.get("messages") or []:

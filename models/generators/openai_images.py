@@ -11,7 +11,6 @@ import asyncio
 import base64
 import binascii
 import json
-import re
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -36,6 +35,7 @@ from .endpoint import (
     read_limited,
     status_error,
 )
+from .openai_errors import FieldRefusedError, is_refusal, message_of, named_field
 from .openai_models import drawn_size, image_model
 from .received import decode_image, encode_png
 
@@ -49,11 +49,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 MAX_REFERENCES = 16
 """Images that one edit may take (OpenAI's API reference, images/edit)."""
 
-_REFUSED_CODES = {"moderation_blocked", "content_policy_violation", "content_filter"}
-_REFUSED_WORDS = re.compile(
-    r"safety system|content policy|content[_ ]filter|moderation|safety_violations|nsfw", re.I
-)
-
+MAX_PER_CALL = 10
+"""Images that one call may ask for (OpenAI's API reference, images/generate, `n`)."""
 
 _refused_lock = threading.Lock()
 _refused_fields: dict[tuple[str, str, str], set[str]] = {}
@@ -119,20 +116,14 @@ class OpenAIImages:
             notices.append(f"Only the first {MAX_REFERENCES} reference images were sent.")
         files = [await encode_png(image) for image in references]
         operation = "edit" if files else "generate"
-        size = f"{width}x{height}"
-        if self._model.hosted or "seed" in self._refused(operation):
-            batches = [(request.seed, request.n)]
-        else:
-            batches = [(request.seed + index, 1) for index in range(request.n)]
         made = await all_of(
-            self._call(request, files, size=size, seed=seed, n=n) for seed, n in batches
+            self._call(request, files, size=f"{width}x{height}", seed=seed, n=n)
+            for seed, n in self._batches(request, operation)
         )
         notices += self._unsupported(request, operation)
         images = [item for batch in made for item in batch][: request.n]
         if len(images) < request.n:
             notices.append(f"The server made {len(images)} of {request.n} images.")
-        refused = self._refused(operation)
-        seeded = not self._model.hosted and "seed" not in refused
         results = []
         for index, (image, revised) in enumerate(images):
             own = list(notices)
@@ -140,24 +131,11 @@ class OpenAIImages:
                 own.append(
                     f"The server made {image.width}x{image.height} pixels, not {width}x{height}."
                 )
-            parameters: dict[str, str | int | float | bool | None] = {
-                "model": self._model_name,
-                "width": image.width,
-                "height": image.height,
-                "seeded": seeded,
-            }
-            parameters |= {
-                name: value
-                for name, value in self._extras(request, request.seed + index).items()
-                if name != "seed" and name not in refused
-            }
-            if revised:
-                parameters["revised_prompt"] = revised
             results.append(
                 GeneratedImage(
                     image=image,
                     seed=request.seed + index,
-                    parameters=parameters,
+                    parameters=self._parameters(request, operation, image, revised),
                     notices=tuple(own),
                 )
             )
@@ -169,14 +147,48 @@ class OpenAIImages:
         await self._downloads.aclose()
 
     def _connect(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         return AsyncOpenAI(
             api_key=self._key.get_secret_value() if self._key else "none",
             base_url=self._url,
             timeout=get_settings().generator_timeout,
+            # A server must not send prompts and images elsewhere.
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),
             max_retries=0,  # the graph's retry policy decides, so that budgets hold
         )
+
+    def _seeded(self, operation: str) -> bool:
+        return not self._model.hosted and "seed" not in self._refused(operation)
+
+    def _batches(self, request: GenerationRequest, operation: str) -> list[tuple[int, int]]:
+        """The calls to make, as (seed, number of images)."""
+        if self._seeded(operation):  # one image a call: each can be made again from its own seed
+            return [(request.seed + index, 1) for index in range(request.n)]
+        return [
+            (request.seed + start, min(MAX_PER_CALL, request.n - start))
+            for start in range(0, request.n, MAX_PER_CALL)
+        ]
+
+    def _parameters(
+        self, request: GenerationRequest, operation: str, image: Image.Image, revised: str
+    ) -> dict[str, str | int | float | bool | None]:
+        """What was really used, without the fields that the server refused."""
+        refused = self._refused(operation)
+        used: dict[str, str | int | float | bool | None] = {
+            "model": self._model_name,
+            "width": image.width,
+            "height": image.height,
+            "seeded": self._seeded(operation),
+        }
+        used |= {
+            name: value
+            for name, value in self._extras(request, request.seed).items()
+            if name != "seed" and name not in refused
+        }
+        if revised:
+            used["revised_prompt"] = revised
+        return used
 
     def _refused(self, operation: str) -> set[str]:
         with _refused_lock:
@@ -218,27 +230,28 @@ class OpenAIImages:
         optional: dict[str, Any] = {"size": size, **extras}
         if self._model.asks_b64:
             optional["response_format"] = "b64_json"
+        left_out = self._refused(operation)
         async with self._limit.slot():
-            while True:
-                left_out = self._refused(operation)
+            while True:  # ends: each turn leaves one more field out
                 fields = {name: value for name, value in optional.items() if name not in left_out}
                 try:
                     body = await self._send(request.prompt, files, fields, n)
-                except _FieldRefusedError as refusal:
-                    with _refused_lock:
-                        _refused_fields.setdefault(
-                            (self._url, self._model_name, operation), set()
-                        ).add(refusal.field)
-                    continue  # ends: each turn leaves one more field out
+                except FieldRefusedError as refusal:
+                    left_out.add(refusal.field)
+                    continue
                 break
+        with _refused_lock:  # only what helped is remembered
+            _refused_fields.setdefault((self._url, self._model_name, operation), set()).update(
+                left_out
+            )
         return await all_of(self._picture(item) for item in body)
 
     async def _send(
         self, prompt: str, files: list[bytes], fields: dict[str, Any], n: int
     ) -> list[dict[str, Any]]:
+        client = await self._clients.get()  # in a thread, and with it the import of openai
         import openai
 
-        client = await self._clients.get()
         own: dict[str, Any] = {
             name: fields[name] for name in ("size", "response_format") if name in fields
         }
@@ -279,7 +292,7 @@ class OpenAIImages:
                 hint="Check that the address is an Images API, with its version path (…/v1).",
             ) from None
         if isinstance(body, dict) and body.get("error"):  # some gateways send it with HTTP 200
-            raise self._said(_message(body))
+            raise self._said(message_of(body))
         items = body.get("data") if isinstance(body, dict) else None
         found = [item for item in items or [] if isinstance(item, dict)]
         if not found:
@@ -315,20 +328,20 @@ class OpenAIImages:
         self, error: APIStatusError, fields: dict[str, Any], *, editing: bool
     ) -> Exception:
         status = error.status_code
-        message = _message(error.body) or error.message
+        message = message_of(error.body) or error.message
         code = str(error.code or "")
-        if status in (400, 403) and (code in _REFUSED_CODES or _REFUSED_WORDS.search(message)):
+        if is_refusal(message, status=status, code=code):
             return self._said(message, refused=True)
         if status in (400, 422):
-            field = _named_field(error, message, fields)
+            field = named_field(error, message, fields)
             if field:
-                return _FieldRefusedError(field)
+                return FieldRefusedError(field)
         if code in ("insufficient_quota", "billing_hard_limit_reached"):
             return GenerationError(
                 f"{self._server} refuses: {self._clean(message)}",
                 hint="The account has no credit left; waiting does not help.",
             )
-        if editing and status in (404, 405, 501):
+        if editing and status in (404, 405, 501) and code != "model_not_found":
             self.can_edit = False
             return GenerationError(
                 f"{self._server} has no edits endpoint for {self._model_name} (HTTP {status}).",
@@ -342,7 +355,7 @@ class OpenAIImages:
         return failure
 
     def _said(self, message: str, *, refused: bool = False) -> GenerationError:
-        if refused or _REFUSED_WORDS.search(message):
+        if refused or is_refusal(message):
             return GenerationRefusedError(
                 f"{self._model_name} refused the prompt: {self._clean(message)}",
                 hint="Another wording may pass.",
@@ -355,49 +368,12 @@ class OpenAIImages:
         return redacted(words, (self._key.get_secret_value(),) if self._key else ())
 
 
-class _FieldRefusedError(Exception):
-    """The server named a field that it does not take."""
-
-    def __init__(self, field: str) -> None:
-        super().__init__(field)
-        self.field = field
-
-
 async def _close(client: AsyncOpenAI) -> None:
     await client.close()
 
 
 def _base64(text: str) -> bytes:
     return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text)
-
-
-def _message(body: object) -> str:
-    """The human part of an error body: OpenAI's, FastAPI's `detail`, or plain text."""
-    if isinstance(body, str):
-        return body
-    if not isinstance(body, dict):
-        return ""
-    for key in ("error", "message", "detail"):
-        value = body.get(key)
-        if isinstance(value, dict):
-            return _message(value)
-        if isinstance(value, str) and value:
-            return value
-        if value:
-            return json.dumps(value)
-    return ""
-
-
-def _named_field(error: APIStatusError, message: str, fields: dict[str, Any]) -> str:
-    """Which of the optional fields sent an HTTP 400 or 422 complains about, or nothing."""
-    param = str(error.param or "")
-    if param in fields:
-        return param
-    # A size that is merely wrong must not be dropped silently unless the server says so by `param`.
-    for field in fields:
-        if re.search(rf"(?<![A-Za-z_]){re.escape(field)}(?![A-Za-z_])", message):
-            return field
-    return ""
 
 
 def create(target: str) -> OpenAIImages:

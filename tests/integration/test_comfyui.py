@@ -203,6 +203,20 @@ async def test_a_run_cancelled_while_it_queues_leaves_nothing_behind(
     await generator.aclose()
 
 
+async def test_a_callers_progress_that_raises_ends_the_job(
+    server: ComfyUIServer, connect: Connect
+) -> None:
+    def progress(done: int, total: int) -> None:
+        raise ZeroDivisionError
+
+    server.step_seconds = 0.02
+    generator = connect()
+    with pytest.raises(ZeroDivisionError):
+        await generator.generate(request(steps=100, progress=progress))
+    await until(lambda: server.interrupted)
+    await generator.aclose()
+
+
 async def test_the_timeout_stops_the_job_too(
     server: ComfyUIServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,8 +17,11 @@ from gems.errors import (
 from gems.models.generators.base import GenerationRequest
 from gems.models.generators.downloads import check_download
 from gems.models.generators.openai_images import OpenAIImages, create
+from gems.models.generators.openai_models import drawn_size, image_model
 from gems.models.limits import forget_limits
 from gems.settings import get_settings
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from servers.images_server import KEY, ImagesServer, heavy_picture, picture
 from servers.loopback import until
@@ -85,8 +88,11 @@ async def test_an_open_server_gets_seed_steps_guidance_and_negative_prompt(
     await generator.aclose()
 
 
-async def test_a_refused_field_is_left_out_remembered_and_reported(server: ImagesServer) -> None:
-    server.extras = {"seed"}
+@pytest.mark.parametrize("fastapi", [False, True])
+async def test_a_refused_field_is_left_out_remembered_and_reported(
+    server: ImagesServer, fastapi: bool
+) -> None:
+    server.extras, server.fastapi = {"seed"}, fastapi
     generator = create("picky-model")
     asked = request(negative_prompt="blur", guidance=3.0)
     (first,) = await generator.generate(asked)
@@ -126,7 +132,8 @@ async def test_a_server_without_seeds_makes_n_images_in_one_call_and_says_so(
         ("chatgpt-image-latest", (512, 512), "1024x1024"),
         ("gpt-image-2", (1000, 700), "992x688"),
         ("gpt-image-2.5-flare", (1536, 864), "1536x864"),
-        ("gpt-image-2", (4000, 500), "1488x496"),
+        ("gpt-image-2", (4000, 500), "1440x480"),
+        ("gpt-image-2", (5000, 5000), "2880x2880"),
         ("qwen-image", (1328, 1328), "1328x1328"),
     ],
 )
@@ -140,6 +147,23 @@ async def test_the_size_is_one_that_the_model_draws(
     assert ("response_format" in server.requests[0]) == (model == "qwen-image")
     changed = sent != f"{asked[0]}x{asked[1]}"
     assert any("was asked for" in notice for notice in made.notices) == changed
+    await generator.aclose()
+
+
+@given(width=st.integers(16, 9000), height=st.integers(16, 9000))
+def test_any_size_becomes_one_that_gpt_image_2_takes(width: int, height: int) -> None:
+    wide, high = drawn_size(image_model("gpt-image-2"), width, height)
+    assert wide % 16 == high % 16 == 0
+    assert max(wide, high) <= 3 * min(wide, high)
+    assert wide * high <= 3840 * 2160
+    assert max(wide, high) <= 3840
+
+
+async def test_ten_images_are_the_most_that_one_call_asks_for(server: ImagesServer) -> None:
+    generator = create("gpt-image-2")
+    made = await generator.generate(request(n=12))
+    assert len(made) == 12
+    assert sorted(asked["n"] for asked in server.requests) == [2, 10]
     await generator.aclose()
 
 

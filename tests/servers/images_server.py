@@ -85,6 +85,7 @@ class ImagesServer(Loopback):
     Attributes:
         fault: One of `FAULTS` for every request until unset.
         extras: Fields beside OpenAI's that are known; others are refused by name.
+        fastapi: Whether fields are refused in FastAPI's form (HTTP 422) instead of OpenAI's.
         answer: `b64_json` or `url`.
         link: What a URL answer says; `{file}` is the path of the file on this server.
         edits: Whether there is an edits endpoint.
@@ -105,6 +106,7 @@ class ImagesServer(Loopback):
             "num_inference_steps",
             "guidance_scale",
         }
+        self.fastapi = False
         self.answer = "b64_json"
         self.link = "{url}{file}"
         self.edits = True
@@ -209,6 +211,9 @@ class ImagesServer(Loopback):
         if fields["model"].startswith("gpt-image"):
             known = set(get_type_hints(params)) - {"response_format"}
         for name in fields:
+            if name not in known and self.fastapi:
+                detail = {"loc": ["body", name], "msg": "Extra inputs are not permitted"}
+                return web.json_response({"detail": [detail]}, status=422)
             if name not in known:
                 return _refusal(400, f"Unknown parameter: '{name}'.", param=name)
         width, height = (int(side) for side in fields.get("size", "64x64").split("x"))
