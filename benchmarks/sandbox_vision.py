@@ -18,10 +18,11 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from gems.sandbox.painter import paint
 from gems.sandbox.scene import OBJECT_KINDS, Scene, random_scene
 from gems.sandbox.vision import Percept, look, stands
-from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
-    rng = random.Random(arguments.seed)  # noqa: S311 - scenes, not secrets
+    rng = random.Random(arguments.seed)
     asked: Counter[str] = Counter()
     right: Counter[str] = Counter()
     times: list[float] = []

@@ -10,11 +10,12 @@ import operator
 from collections import Counter
 from typing import Annotated, Any
 
-from gems.records import ImageRef
 from langgraph.func import task
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 from typing_extensions import TypedDict
+
+from gems.records import ImageRef
 
 CALLS: Counter[str] = Counter()
 """How often each durable task really ran, by its name."""

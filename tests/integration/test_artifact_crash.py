@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from gems.memory.artifacts import ArtifactStore
 
 WRITER = """

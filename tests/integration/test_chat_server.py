@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from PIL import Image
+from pydantic import BaseModel, Field
+from servers.openai_server import Fault, OpenAIServer
+
 from gems.errors import ConfigurationError, ModelBusyError, ModelError, StructuredOutputError
 from gems.models import chat, endpoint_memory, limits, structured, vision
 from gems.models.answers import parse_answer
 from gems.models.failures import RequestRejectedError, is_transient
 from gems.records import ImageRef
 from gems.settings import get_settings
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from PIL import Image
-from pydantic import BaseModel, Field
-from servers.openai_server import Fault, OpenAIServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

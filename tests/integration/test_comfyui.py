@@ -8,16 +8,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
+from servers.comfyui_server import ComfyUIServer, workflow
+from servers.images_server import picture
+from servers.loopback import until
+
 from gems.errors import GenerationError, GeneratorBusyError
 from gems.models.generators import comfyui_job
 from gems.models.generators.base import GenerationRequest
 from gems.models.generators.comfyui import create
 from gems.models.limits import forget_limits
 from gems.settings import get_settings
-from PIL import Image
-from servers.comfyui_server import ComfyUIServer, workflow
-from servers.images_server import picture
-from servers.loopback import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

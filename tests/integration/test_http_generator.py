@@ -8,6 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
+from servers.images_server import ImagesServer, heavy_picture, picture
+from servers.loopback import until
+
 from gems.errors import (
     ConfigurationError,
     GenerationError,
@@ -17,9 +21,6 @@ from gems.models.generators.base import GenerationRequest
 from gems.models.generators.http_protocol import create
 from gems.models.limits import forget_limits
 from gems.settings import get_settings
-from PIL import Image
-from servers.images_server import ImagesServer, heavy_picture, picture
-from servers.loopback import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,6 +8,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from servers.images_server import KEY, ImagesServer, heavy_picture, picture
+from servers.loopback import until
+
 from gems.errors import (
     ConfigurationError,
     GenerationError,
@@ -20,11 +26,6 @@ from gems.models.generators.openai_images import OpenAIImages, create
 from gems.models.generators.openai_models import drawn_size, image_model
 from gems.models.limits import forget_limits
 from gems.settings import get_settings
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
-from servers.images_server import KEY, ImagesServer, heavy_picture, picture
-from servers.loopback import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from PIL import Image
+
 from gems.errors import ArtifactError
 from gems.memory.artifacts import ArtifactStore
-from PIL import Image
 
 pytestmark = [
     pytest.mark.integration,

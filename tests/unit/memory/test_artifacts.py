@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -13,13 +14,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
 from gems.errors import ArtifactError, ConfigurationError
 from gems.memory import artifacts, pixels
 from gems.memory.artifacts import ArtifactStore, artifact_store
 from gems.settings import get_settings
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
 
 NOW = timedelta(0)
 
@@ -320,6 +322,15 @@ def test_an_unusable_address_is_refused_without_its_secrets(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         ArtifactStore(url)
     assert "hunter2" not in str(caught.value)
+
+
+async def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec.registry
+
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)
+    with pytest.raises(ConfigurationError, match=r"gems-graph\[s3\]"):
+        await ArtifactStore("s3://bucket").put(encoded())
 
 
 def test_the_process_has_one_store_from_its_settings(

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gems.errors import ConfigurationError
-from gems.memory.checkpoints import open_checkpointer, strict_serializer
-from gems.settings import get_settings
 from langchain_core.messages import HumanMessage
 from langgraph.types import Command, Interrupt, Send
 from toy_threads import CALLS, on, toy_graph
+
+from gems.errors import ConfigurationError
+from gems.memory.checkpoints import open_checkpointer, strict_serializer
+from gems.settings import get_settings
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+from servers.postgres import postgres_server
+from toy_threads import CALLS, image, on, toy_graph
+
 from gems.errors import ConfigurationError, InputError, MemoryStoreError
 from gems.memory import retention
 from gems.memory.checkpoints import open_checkpointer, strict_serializer
@@ -20,11 +26,6 @@ from gems.memory.retention import (
     prune,
     referred_artifacts,
 )
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
-from servers.postgres import postgres_server
-from toy_threads import CALLS, image, on, toy_graph
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gems.errors import ConfigurationError
 from gems.models.generators.comfyui import create
 from gems.models.generators.comfyui_workflow import parse_workflow, read_workflow
-from hypothesis import given
-from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,14 +7,15 @@ import io
 import threading
 
 import pytest
-from gems.errors import ConfigurationError, GenerationError, GeneratorBusyError
-from gems.models.generators.endpoint import PerLoop, all_of, parse_url, public_url, status_error
-from gems.models.generators.received import decode_image
-from gems.settings import get_settings
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
+from gems.errors import ConfigurationError, GenerationError, GeneratorBusyError
+from gems.models.generators.endpoint import PerLoop, all_of, parse_url, public_url, status_error
+from gems.models.generators.received import decode_image
+from gems.settings import get_settings
 
 
 class Resource:

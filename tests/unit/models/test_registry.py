@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gems.errors import ConfigurationError
 from gems.models.generators.base import GeneratedImage, GenerationRequest, ImageGenerator
 from gems.models.generators.registry import close_all, image_generator, register_generator

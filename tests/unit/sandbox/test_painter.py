@@ -6,6 +6,7 @@ import random
 from itertools import combinations
 
 import pytest
+
 from gems.errors import GenerationError
 from gems.sandbox.layout import EXTENTS, arrange
 from gems.sandbox.painter import paint
@@ -13,7 +14,7 @@ from gems.sandbox.scene import COLORS, OBJECT_KINDS, Group, Relation, Scene, ran
 
 
 def chance(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - scenes, not secrets
+    return random.Random(seed)
 
 
 CAFE = Scene(

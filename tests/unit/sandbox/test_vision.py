@@ -8,6 +8,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from gems.errors import ArtifactError
 from gems.sandbox import vision
 from gems.sandbox.painter import paint
@@ -22,14 +27,10 @@ from gems.sandbox.scene import (
     random_scene,
 )
 from gems.sandbox.vision import Percept, Thing, look, look_bytes, stands
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 
 def chance(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - scenes, not secrets
+    return random.Random(seed)
 
 
 CAFE = Scene(

@@ -9,12 +9,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from gems.errors import SkillError
-from gems.skills import fetching
-from gems.skills.authoring import add_skill, new_skill, remove_skill, validate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skills_ref import validate as reference_validate
+
+from gems.errors import SkillError
+from gems.skills import fetching
+from gems.skills.authoring import add_skill, new_skill, remove_skill, validate
 
 from .skill_folders import make_skill, skill_text
 

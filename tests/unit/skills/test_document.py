@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from gems.skills.document import DocumentError, parse_document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skills_ref import validate as reference_validate
 from skills_ref.parser import parse_frontmatter as reference_parse
+
+from gems.skills.document import DocumentError, parse_document
 
 
 def document(front: str, body: str = "Body.") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from gems.skills.document import DocumentError
 from gems.skills.legacy import is_legacy, parse_legacy
 from gems.skills.loader import SkillSource, load_library

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from gems.skills.loader import BUILTIN, SkillSource, load_library
 from skills_ref import validate
+
+from gems.skills.loader import BUILTIN, SkillSource, load_library
 
 LIBRARY = load_library([SkillSource("builtin", BUILTIN)])
 DOMAINS = {

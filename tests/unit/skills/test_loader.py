@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
 from gems.errors import SkillError
 from gems.settings import get_settings
 from gems.skills.folder import MAX_FILE_BYTES, MAX_SKILL_BYTES
 from gems.skills.loader import SkillLibrary, SkillSource, load_library
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from .skill_folders import make_skill, skill_text
 

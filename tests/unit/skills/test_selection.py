@@ -6,9 +6,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from langchain_core.embeddings import Embeddings
+
 from gems.skills.loader import BUILTIN, SkillLibrary, SkillSource, load_library
 from gems.skills.selection import aselect, select, trigger_text
-from langchain_core.embeddings import Embeddings
 
 from .skill_folders import make_skill
 

@@ -9,14 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from gems.skills.loader import SkillLibrary, SkillSource, load_library
-from gems.skills.tools import (
-    aexpand_skill_messages,
-    expand_skill_messages,
-    loaded_skills,
-    skill_block,
-    skill_tools,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
@@ -26,6 +18,15 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode
 from typing_extensions import TypedDict
+
+from gems.skills.loader import SkillLibrary, SkillSource, load_library
+from gems.skills.tools import (
+    aexpand_skill_messages,
+    expand_skill_messages,
+    loaded_skills,
+    skill_block,
+    skill_tools,
+)
 
 from .skill_folders import make_skill, skill_text
 
