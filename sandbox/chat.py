@@ -256,7 +256,12 @@ def _role(asked: _Asked) -> str:
 def _plan(asked: _Asked) -> _Answer:
     prompt = asked.tags.get("prompt", "")
     skill = choose_skill(prompt, asked.tags.get("skills", ""))
-    if skill and "load_skill" in asked.tools and "load_skill" not in asked.used and not asked.forced:
+    if (
+        skill
+        and "load_skill" in asked.tools
+        and "load_skill" not in asked.used
+        and not asked.forced
+    ):
         return _Answer(
             f"The words of the prompt meet the description of {skill}.",
             value={"name": skill},

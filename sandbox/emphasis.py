@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .lexicon import OPPOSITE
-from .wording import be, definite, in_words, indefinite, plural, relation_words
+from .lexicon import OPPOSITE, plural
+from .wording import be, definite, in_words, indefinite, relation_words
 
 if TYPE_CHECKING:
     from .grammar import ClauseKind, Reading
@@ -57,13 +57,8 @@ def _wordings(reading: Reading, clause: ClauseKey) -> list[str]:
             f"the color of {named} is {group.color}",
         ]
     if kind == "size":
-        return [
-            f"{named} {be(group)} {group.size}",
-            f"each {definite(group, color=several).removeprefix('the ').removesuffix('s')} is {group.size}"
-            if not several and group.kind not in {"cross", "fish"}
-            else f"a scene with {whole}",
-            f"a picture with {whole}",
-        ]
+        wordings = [f"{named} {be(group)} {group.size}", f"a picture with {whole}"]
+        return wordings if several else [*wordings, f"each {group.kind} is {group.size}"]
     if kind == "count" and group.count is not None:
         words = f"{group.color or ''} {group.kind if group.count == 1 else plural(group.kind)}"
         number = in_words(group.count)

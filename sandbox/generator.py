@@ -200,7 +200,9 @@ def _misread(scene: Scene, slips: list[_Slip]) -> Scene:
             case "object" if index < len(groups):
                 missing.add(index)
             case "count" if index < len(groups):
-                groups[index] = replace(groups[index], count=_off_by_one(groups[index].count, chance))
+                groups[index] = replace(
+                    groups[index], count=_off_by_one(groups[index].count, chance)
+                )
             case "color" if index < len(groups):
                 _wrong_color(groups, index, background, chance)
             case "size" if index < len(groups):
@@ -280,5 +282,3 @@ def _painted(scene: Scene, seed: int, width: int, height: int) -> tuple[Image.Im
                 scene = replace(scene, groups=scene.groups[:-1])
             else:
                 raise
-
-

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
-from .lexicon import OPPOSITE, RELATION_PATTERN, plural
+from .lexicon import COLOR_WORDS, OPPOSITE, RELATION_PATTERN, SIZE_WORDS, plural
 from .phrases import Phrase, Sentence, sentences_of
 from .scene import COLORS, Direction, Group, Relation, Scene
 
@@ -33,7 +33,7 @@ class Mention:
 
     Attributes:
         sentence: The sentence, lower case, words only.
-        word: How many words stand before it in the prompt.
+        word: How many words and commas stand before it in the prompt.
         alone: Whether its sentence speaks of nothing else.
     """
 
@@ -166,6 +166,7 @@ class _Reader:
         self.absent: list[str] = []
         self.clauses: dict[tuple[str, int], Clause] = {}
         self.words = 0
+        self.offset = 0
         self.antecedent: int | None = None
         self.sides: dict[int, str] = {}
         for sentence in sentences_of(prompt):
@@ -199,9 +200,9 @@ class _Reader:
 
     def _state(self, kind: ClauseKind, index: int, at: int) -> None:
         clause = self.clauses.setdefault((kind, index), Clause(kind, index))
-        if not any(m.sentence == self.said and m.word == at for m in clause.mentions):
+        if not any(m.word == self.offset + at for m in clause.mentions):
             alone = self.alone_relation if kind == "relation" else self.alone
-            clause.mentions.append(Mention(self.said, self.words + at, alone=alone))
+            clause.mentions.append(Mention(self.said, self.offset + at, alone=alone))
 
     def _sentence(self, sentence: Sentence) -> None:
         words = [token.low for token in sentence.tokens if token.kind != "mark"]
@@ -213,15 +214,29 @@ class _Reader:
         linked = bool(_RELATION.search(sentence.gap(0, len(sentence.tokens))))
         self.alone = len(kinds) + len(others) == 1 and not linked
         self.alone_relation = len(kinds) <= 2 and not others
-        here: list[tuple[Phrase, int | None]] = []
         before = len(self.groups)
-        for phrase in phrases:
-            here.append((phrase, self._phrase(phrase, before)))
+        here = [(phrase, self._phrase(phrase, before)) for phrase in phrases]
         self._relations(sentence, here)
+        if not phrases and self.antecedent is not None and words and words[0] in {"it", "they"}:
+            self._pronoun(self.antecedent, words)
         first = next((index for _, index in here if index is not None), None)
         if first is not None:
             self.antecedent = first
         self.words += len(words)
+        self.offset += len(sentence.tokens)
+
+    def _pronoun(self, index: int, said: list[str]) -> None:
+        """Takes in "It is blue." about what the sentence before spoke of."""
+        self.alone = True
+        group = self.groups[index]
+        for at, word in enumerate(said):
+            color, size = COLOR_WORDS.get(word), SIZE_WORDS.get(word)
+            if color is not None and group.color in {None, color}:
+                self.groups[index] = group = replace(group, color=color)
+                self._state("color", index, at)
+            elif size is not None and group.size in {None, size}:
+                self.groups[index] = group = replace(group, size=size)
+                self._state("size", index, at)
 
     def _phrase(self, phrase: Phrase, before: int) -> int | None:
         """Takes in one phrase; returns the index of its group, or None."""
@@ -286,7 +301,10 @@ class _Reader:
                 i
                 for i in candidates
                 if i < before
-                or (self.groups[i].color == phrase.any_color and self.groups[i].size == phrase.any_size)
+                or (
+                    self.groups[i].color == phrase.any_color
+                    and self.groups[i].size == phrase.any_size
+                )
             ]
         exact = [
             i
@@ -341,7 +359,7 @@ class _Reader:
         phrase: Phrase,
         indices: tuple[int | None, int | None, int | None],
     ) -> tuple[Direction, int] | None:
-        """Takes in a relation word between two phrases; returns one that still lacks its subject."""
+        """Takes in a relation word between two phrases; returns one that lacks its subject."""
         subject, previous, index = indices
         direction, side = _direction(match)
         lead = gap[: match.start()]
@@ -414,10 +432,8 @@ class _Reader:
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     """Returns the last match, or None."""
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007 - the last one is wanted
-        pass
-    return found
+    found = list(pattern.finditer(text))
+    return found[-1] if found else None
 
 
 def _direction(match: re.Match[str]) -> tuple[Direction, bool]:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from .scene import COLORS, OBJECT_KINDS, Direction
 
+
+def words(text: str) -> tuple[str, ...]:
+    """Returns the words of a text; long word lists read better as a sentence than as a list."""
+    return tuple(text.split())
+
+
 _KIND_WORDS: dict[str, str] = {
     "cube": "cube box block square",
     "ball": "ball sphere circle disc disk orb",
@@ -57,9 +63,7 @@ SIZE_WORDS: dict[str, str] = {
 }
 """Size word -> size name."""
 
-NUMBER_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - reads as a sentence
-)
+NUMBER_WORDS = words("zero one two three four five six seven eight nine ten eleven twelve")
 """Position in this list is the number."""
 
 GROUPING: dict[str, int | None] = {
@@ -78,44 +82,51 @@ BACKGROUND_WORDS = frozenset({"background", "backdrop", "canvas"})
 SIGN_WORDS = frozenset({"sign", "signboard", "banner", "placard", "plaque", "billboard", "board"})
 TEXT_WORDS = frozenset({"word", "words", "text", "letters", "caption", "lettering", "inscription"})
 SAY_WORDS = frozenset(
-    "say says said saying read reads reading display displays displaying show shows showing bear "
-    "bears bearing labelled labeled spells spelling spell titled inscribed".split()
+    words(
+        "say says said saying read reads reading display displays displaying show shows "
+        "showing bear bears bearing labelled labeled spells spelling spell titled inscribed"
+    )
 )
-DEFINITE = frozenset("the this that these those all both every each its their".split())
-INDEFINITE = frozenset("a an some several many few another any single lone exactly only".split())
+DEFINITE = frozenset(words("the this that these those all both every each its their"))
+INDEFINITE = frozenset(words("a an some several many few another any single lone exactly only"))
 NEGATIONS = frozenset({"no", "without", "not", "never", "isn't", "aren't", "don't", "doesn't"})
 PRONOUNS = frozenset({"it", "they", "them", "its", "their"})
 
 BOUNDARIES = frozenset(
-    "of to in on at by for from with within into onto over under above below beneath underneath "
-    "beside besides behind before near next between among against around across along atop "
-    "and or but nor while as than then that which who whose where when if so because "
-    "is are was were be been being am has have had do does did can could must should may might "
-    "will would shall stand stands standing sit sits sitting lie lies lying hang hangs hanging "
-    "float floats floating appear appears place placed put set drawn shown made seen located "
-    "positioned arranged there here it they them he she we you i riding holding wearing make "
-    "draw paint create generate show depict render keep please let contains contain featuring "
-    "includes include including like left right above down up out off through without no not "
-    "says say reads read saying reading containing".split()
+    words(
+        "of to in on at by for from with within into onto over under above below beneath "
+        "underneath beside besides behind before near next between among against around "
+        "across along atop and or but nor while as than then that which who whose where when "
+        "if so because is are was were be been being am has have had do does did can could "
+        "must should may might will would shall stand stands standing sit sits sitting lie "
+        "lies lying hang hangs hanging float floats floating appear appears place placed put "
+        "set drawn shown made seen located positioned arranged there here it they them he she "
+        "we you i riding holding wearing make draw paint create generate show depict render "
+        "keep please let contains contain featuring includes include including like left "
+        "right above down up out off through without no not says say reads read saying "
+        "reading containing"
+    )
 )
 """Words that end a noun phrase."""
 
 GENERIC_NOUNS = frozenset(
-    "image picture photo photograph illustration drawing painting scene composition view render "
-    "rendering shot poster artwork art vector design style graphic background backdrop canvas "
-    "sign top bottom left right side sides center centre middle corner edge edges foreground "
-    "front back frame distance space area position place spot half part piece bit lot way kind "
-    "type sort number count total size scale color colour colors colours hue tone shade palette "
-    "shape shapes form object objects item items thing things element elements group row "
-    "line lines layout arrangement order set pair light lighting shadow shadows contrast detail "
-    "details quality resolution focus depth texture surface finish look feel feeling mood "
-    "atmosphere sense touch manner fashion text word words letter letters font lettering board "
-    "banner placard plaque billboard day night moment time whole balance harmony margin margins "
-    "gap distance room outline outlines contour result viewer eye eyes gaze figure fact way "
-    "dozen couple trio quartet duo "
-    "one ones other others rest pattern grid camera angle perspective high flat clean clear plain "
-    "simple crisp bold solid minimalist red orange yellow green blue purple pink brown black "
-    "white gray grey small medium large".split()
+    words(
+        "image picture photo photograph illustration drawing painting scene composition view "
+        "render rendering shot poster artwork art vector design style graphic background "
+        "backdrop canvas sign top bottom left right side sides center centre middle corner "
+        "edge edges foreground front back frame distance space area position place spot half "
+        "part piece bit lot way kind type sort number count total size scale color colour "
+        "colors colours hue tone shade palette shape shapes form object objects item items "
+        "thing things element elements group row line lines layout arrangement order set pair "
+        "light lighting shadow shadows contrast detail details quality resolution focus depth "
+        "texture surface finish look feel feeling mood atmosphere sense touch manner fashion "
+        "text word words letter letters font lettering board banner placard plaque billboard "
+        "day night moment time whole balance harmony margin margins gap distance room outline "
+        "outlines contour result viewer eye eyes gaze figure fact way dozen couple trio "
+        "quartet duo one ones other others rest pattern grid camera angle perspective high "
+        "flat clean clear plain simple crisp bold solid minimalist red orange yellow green "
+        "blue purple pink brown black white gray grey small medium large"
+    )
 )
 """Nouns (and stray adjectives) of picture talk that are no things to draw."""
 
@@ -125,7 +136,8 @@ RELATION_PATTERN = (
     r"|(?P<side2>left|right)(?:-hand)?(?: side)?(?P<of2> of)"
     r"|(?P<above>above|over|on top of|atop|higher than)"
     r"|(?P<below>below|beneath|underneath|under|lower than)"
-    r"|(?:at|in|on|near|along) the (?:very )?(?P<end>top|bottom|upper|lower)(?: half| part| edge)?(?! of the (?:\w+ )?sign))"
+    r"|(?:at|in|on|near|along) the (?:very )?(?P<end>top|bottom|upper|lower)"
+    r"(?: half| part| edge)?(?! of the (?:\w+ )?sign))"
     r"(?!\w)"
 )
 """How the words between two noun phrases say where one stands."""

@@ -27,6 +27,7 @@ from .lexicon import (
     TEXT_WORDS,
     kind_of,
     number_of,
+    words,
 )
 
 _TOKEN = re.compile(
@@ -35,9 +36,13 @@ _TOKEN = re.compile(
     r"|(?P<word>\w+(?:['’\-]\w+)*)|(?P<mark>[^\w\s])|(?P<line>\n+)"
 )
 _AFTER_NOUN = frozenset(
-    ", ( : is are all each both of them must be should colored coloured painted in very bright "
-    "solid pure a the color colour that which exactly precisely clearly and shade plain completely "
-    "only entirely number total there really has have also an strictly uniformly".split()
+    words(
+        ", ( : it they is are all each both of them must be "
+        "should colored coloured painted in very "
+        "bright solid pure a the color colour that which exactly precisely clearly and shade "
+        "plain completely only entirely number total there really has have also an strictly "
+        "uniformly"
+    )
 )
 """What may stand between a noun and a colour, size or number said after it."""
 
@@ -51,8 +56,10 @@ _COMPARISONS = (
     (("less", "than"), "fewer than"),
 )
 _SIGN_TEXT_ENDS = frozenset(
-    "on in under above below beneath over with and against at near to next the that which is are "
-    "while hangs hanging in before behind beside a an all".split()
+    words(
+        "on in under above below beneath over with and against at near to next the that which "
+        "is are while hangs hanging in before behind beside a an all"
+    )
 )
 
 
@@ -202,7 +209,7 @@ def _known(tokens: list[Token], at: int, floor: int) -> Phrase | None:
 
 
 def _is_modifier(following: str) -> bool:
-    """Returns whether a noun before this word only describes it ("crescent moon", "square photo")."""
+    """Returns whether a noun before this word only describes it ("crescent moon")."""
     return bool(kind_of(following)) or following in GENERIC_NOUNS - set(COLOR_WORDS) - {
         "shape",
         "shapes",
@@ -278,14 +285,14 @@ def _is_verb(word: str) -> bool:
 def _comparison(tokens: list[Token], phrase: Phrase, at: int, floor: int) -> None:
     """Reads "at least", "more than" … in front of the number."""
     pair = tuple(token.low for token in tokens[max(floor, at - 1) : at + 1])
-    for words, comparison in _COMPARISONS:
-        if pair == words and phrase.count is not None:
+    for sought, comparison in _COMPARISONS:
+        if pair == sought and phrase.count is not None:
             phrase.comparison = comparison
             phrase.start = at - 1
 
 
 def _words_after(tokens: list[Token], phrase: Phrase) -> None:
-    """Reads what stands after the noun: "cubes, all red", "cubes are small", "cubes (exactly 3)"."""
+    """Reads what stands after the noun: "cubes, all red", "cubes (exactly 3)"."""
     at, budget = phrase.end, 7
     if at < len(tokens) and tokens[at].low in {"shape", "shapes"}:
         phrase.end = at = at + 1
@@ -350,11 +357,15 @@ def _sign(tokens: list[Token], at: int, floor: int) -> Phrase:
         if kind_of(token.low) and not said:
             return phrase
         said = said or token.low in SAY_WORDS or token.low in TEXT_WORDS
-        if not said or token.kind == "mark" and token.low != ":":
+        if not said or (token.kind == "mark" and token.low != ":"):
             if token.low in {",", "("} and not said:
                 return phrase
             continue
-        if token.low in SAY_WORDS or token.low in TEXT_WORDS or token.low in {":", "the", "exactly"}:
+        if (
+            token.low in SAY_WORDS
+            or token.low in TEXT_WORDS
+            or token.low in {":", "the", "exactly"}
+        ):
             continue
         end = _bare_text(tokens, there)
         if end > there:
@@ -395,21 +406,23 @@ def _unknown(tokens: list[Token], known: list[Phrase], *, first: bool) -> list[P
         end = start = at + 1 if opens else at
         while end < len(tokens) and end not in taken and _belongs(tokens, start, end):
             end += 1
-        words = [token.low for token in tokens[start:end]]
-        while len(words) > 1 and (
-            words[-1].endswith(("ed", "ly"))
+        inside = [token.low for token in tokens[start:end]]
+        while len(inside) > 1 and (
+            inside[-1].endswith(("ed", "ly"))
             or (
                 word in {"a", "an"}
-                and words[-1].endswith("s")
-                and not words[-1].endswith(("ss", "us"))
+                and inside[-1].endswith("s")
+                and not inside[-1].endswith(("ss", "us"))
             )
         ):
-            words.pop()
+            inside.pop()
             end -= 1
         meets_known = end < len(tokens) and end in taken
-        of_kind = end < len(tokens) and tokens[end].low == "of" and words and words[-1] in GENERIC_NOUNS
-        if words and not of_kind and not (meets_known and not opens):
-            head = words[-1]
+        of_kind = (
+            end < len(tokens) and tokens[end].low == "of" and inside and inside[-1] in GENERIC_NOUNS
+        )
+        if inside and not of_kind and not (meets_known and not opens):
+            head = inside[-1]
             is_filler = head in GENERIC_NOUNS or _describes(head) or head in GROUPING
             is_filler = is_filler or number_of(head) is not None or head.isdigit() or len(head) < 3
             is_filler = is_filler or head in DEFINITE or head in INDEFINITE or head in SAY_WORDS

@@ -6,23 +6,36 @@ import re
 from typing import TYPE_CHECKING
 
 from .emphasis import ClauseKey, emphasis
-from .grammar import Reading, read
-from .lexicon import BOUNDARIES, COLOR_WORDS, GENERIC_NOUNS
-from .wording import listed, indefinite, relation_words, sentences_for
+from .grammar import ClauseKind, Reading, read
+from .lexicon import BOUNDARIES, COLOR_WORDS, words
+from .wording import definite, indefinite, listed, relation_words, sentences_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _WORD = re.compile(r"[a-z][a-z']+")
 _NOT_FOR = re.compile(r"\b(?:not|never|except|unless|don't|do not)\b[^.;]*[.;]?", re.IGNORECASE)
+_EXAMPLES = re.compile(r"\b(?:such as|for example|e\.g\.)[^.;]*", re.IGNORECASE)
 _SKILL_LINE = re.compile(r"^- (?P<name>[^:\s]+): (?P<description>.+)$", re.MULTILINE)
 _COMMON = frozenset(
-    "a an the use used when where prompt prompts asks asked ask thing things that this these those "
-    "such make makes keep keeps come comes out right one two more other each its it with without "
-    "under over about very plain just some any stand stands background scene read everything "
-    "says say all at shows show called like".split()
+    words(
+        "a an the use used when where prompt prompts asks asked ask thing things that this "
+        "these those such make makes keep keeps come comes out right one more other each its "
+        "it with without under over about very plain just some any stand stands background "
+        "scene read everything says say all at shows show called like"
+    )
 ) - {"says", "say"}
-_KINDS_IN_LESSONS: tuple[tuple[str, str], ...] = (
+_PICTURE_WORDS = frozenset(
+    words(
+        "image picture scene view composition design style color colour background top bottom "
+        "part object thing item size large small medium"
+    )
+)
+_TELLING = frozenset(
+    words("left right above below behind inside between next says say reads holding")
+)
+"""Joints of a sentence that tell what a prompt is about."""
+_KINDS_IN_LESSONS: tuple[tuple[ClauseKind, str], ...] = (
     ("count", r"\b(?:counts?|counting|numbers?|quantit\w+|exactly)\b"),
     ("relation", r"\b(?:left|right|above|below|relations?|positions?|places?|layout|spatial)\b"),
     ("text", r"\b(?:signs?|text|letters?|spell\w*|words on)\b"),
@@ -31,27 +44,31 @@ _KINDS_IN_LESSONS: tuple[tuple[str, str], ...] = (
     ("background", r"\b(?:background|backdrop)\b"),
     ("object", r"\b(?:missing|objects?|groups?)\b"),
 )
-FITS = 2.0
+FITS = 1.25
 """Words in common, rare ones counting more, from which a skill "really fits"."""
 
 
 def choose_skill(prompt: str, skills: str) -> str | None:
     """Returns the name of the skill whose name and description fit the prompt best, or None.
 
-    Compares words, nothing else: what a description excludes ("Not for …") and words that many
-    descriptions share count against or less. No skill is known by name.
+    Compares words, nothing else: what a description excludes ("Not for …") or gives as an
+    example is left out, and words that many descriptions share count less. No skill is known by
+    its name.
 
     Args:
         prompt: The user's prompt.
         skills: Lines `- name: description`.
     """
     known = {m["name"]: m["description"] for m in _SKILL_LINE.finditer(skills)}
-    words = {name: _stems(f"{name} {_NOT_FOR.sub(' ', text)}") for name, text in known.items()}
+    told = {
+        name: _stems(f"{name} {_EXAMPLES.sub(' ', _NOT_FOR.sub(' ', text))}")
+        for name, text in known.items()
+    }
     wanted = _stems(prompt)
-    spread = {word: sum(word in own for own in words.values()) for word in wanted}
+    spread = {word: sum(word in own for own in told.values()) for word in wanted}
     best, most = None, 0.0
-    for name, own in words.items():
-        fit = sum(1 / spread[word] for word in wanted & own)
+    for name, own in told.items():
+        fit = sum(spread[word] ** -0.5 for word in wanted & own)
         fit += len(wanted & _stems(name))
         if fit > most:
             best, most = name, fit
@@ -60,12 +77,11 @@ def choose_skill(prompt: str, skills: str) -> str | None:
 
 def _stems(text: str) -> set[str]:
     """Returns the content words of a text without their endings."""
-    skipped = _COMMON | (GENERIC_NOUNS - {"text", "letters", "photo", "photograph", "sign"})
-    skipped |= set(COLOR_WORDS) | (BOUNDARIES - {"says", "say", "reads", "left", "above", "below"})
+    skipped = _COMMON | _PICTURE_WORDS | set(COLOR_WORDS) | (BOUNDARIES - _TELLING)
     found = set()
     for word in _WORD.findall(text.lower().replace("-", " ")):
         if word not in skipped and len(word) > 2:
-            found.add(re.sub(r"(?<=\w{3})(?:ing|ed|es|s)$", "", word))
+            found.add(re.sub(r"(?<=\w{3})(?:ing|ed|es|s|e)$", "", word))
     return found
 
 
@@ -84,7 +100,11 @@ def first_prompts(prompt: str, candidates: int, lessons: str = "") -> list[str]:
     lifted = _lifted(reading, lessons)
     written: list[str] = []
     for turn in range(candidates * 3):
-        text = _structure(reading, turn, lifted) if understood(reading) else _kept(prompt, reading, turn)
+        text = (
+            _structure(reading, turn, lifted)
+            if understood(reading)
+            else _kept(prompt, reading, turn)
+        )
         if text not in written:
             written.append(text)
         if len(written) == candidates:
@@ -100,7 +120,11 @@ def understood(reading: Reading) -> bool:
 def _kept(prompt: str, reading: Reading, turn: int) -> str:
     """Returns the user's own words, with one understood clause said again in front."""
     if turn == 0 or not reading.clauses:
-        return prompt if turn == 0 else f"{prompt.rstrip(' .')}. Seen from the front, all of it in view."
+        return (
+            prompt
+            if turn == 0
+            else f"{prompt.rstrip(' .')}. Seen from the front, all of it in view."
+        )
     clause = reading.clauses[(turn - 1) % len(reading.clauses)]
     return f"{emphasis(reading, (clause.kind, clause.index), turn)} {prompt}"
 
@@ -117,11 +141,11 @@ def _structure(reading: Reading, turn: int, lifted: Iterable[ClauseKey]) -> str:
     """Returns a prompt that says all of a reading, in one of four structures."""
     first = [emphasis(reading, key, turn) for key in lifted]
     groups, relations = reading.groups, reading.relations
-    tail = [
-        emphasis(reading, (kind, 0), turn // 4)
-        for kind, there in (("text", reading.sign is not None), ("background", bool(reading.background)))
-        if there
-    ]
+    ends: tuple[tuple[ClauseKind, bool], ...] = (
+        ("text", reading.sign is not None),
+        ("background", bool(reading.background)),
+    )
+    tail = [emphasis(reading, (kind, 0), turn // 4) for kind, there in ends if there]
     sentences = sentences_for(reading)
     if turn % 4 == 0:
         # What stands where first, each group introduced where it is needed.
@@ -131,7 +155,9 @@ def _structure(reading: Reading, turn: int, lifted: Iterable[ClauseKey]) -> str:
             names = []
             for index in (relation.subject, relation.object):
                 group = groups[index]
-                names.append(f"the {group.color or ''} {group.kind}".replace("  ", " ") if index in said and (group.count or 1) == 1 and not group.plural else indefinite(group))
+                single = (group.count or 1) == 1 and not group.plural
+                again = index in said and single
+                names.append(definite(group) if again else indefinite(group))
                 said.add(index)
             body.append(f"{names[0]} {relation_words(relation)} {names[1]}.")
         body += [f"{indefinite(g)}." for i, g in enumerate(groups) if i not in said]
@@ -139,13 +165,13 @@ def _structure(reading: Reading, turn: int, lifted: Iterable[ClauseKey]) -> str:
     elif turn % 4 == 1:
         parts = sentences
     elif turn % 4 == 2:
-        parts = [*tail, *(s for s in sentences if s not in sentences_for_tail(reading))]
+        parts = [*tail, *(s for s in sentences if s not in _tail_sentences(reading))]
     else:
         parts = [f"{listed([indefinite(g) for g in groups])}." if groups else "", *tail]
         parts += [emphasis(reading, ("relation", i), turn // 4) for i in range(len(relations))]
     return " ".join(f"{part[0].upper()}{part[1:]}" for part in [*first, *parts] if part)
 
 
-def sentences_for_tail(reading: Reading) -> list[str]:
+def _tail_sentences(reading: Reading) -> list[str]:
     """Returns the sentences of `sentences_for` about sign and background."""
     return sentences_for(reading)[len(reading.groups) + len(reading.relations) :]

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from .grammar import ClauseKind, Reading, Stated, sign_text
+from .grammar import ClauseKind, Reading, Stated, read, sign_text
 from .lexicon import (
     COLOR_WORDS,
     DEFINITE,
@@ -25,6 +25,7 @@ from .lexicon import (
     kind_of,
     number_of,
     plural,
+    words,
 )
 from .phrases import Phrase, Sentence, sentences_of
 from .scene import Direction, Scene
@@ -42,18 +43,22 @@ _YES_NO = re.compile(
     r"^\s*(?:is|are|does|do|can|has|have|was|were|did|will|should)\b", re.IGNORECASE
 )
 _FREE_OF = re.compile(
-    r"^\s*(?:is|are) (?:the|this) (?:image|picture|scene|photo) free (?:of|from) (?P<what>.+?)\??\s*$",
+    r"^\s*(?:is|are) (?:the|this) (?:image|picture|scene|photo) free (?:of|from) "
+    r"(?P<what>.+?)\??\s*$",
     re.IGNORECASE,
 )
 _SHOWS = re.compile(r"^\s*does the image show this:\s*", re.IGNORECASE)
 _FUNCTION = frozenset(
-    "is are was were be been does do did can has have will should there any a an the this that "
-    "these those of to in on at it they them one image picture scene photo illustration visible "
-    "shown seen depicted drawn present show shows contain contains depict depicts include includes "
-    "see you we and both all each every exactly only just clearly directly number total least most "
-    "more than fewer less placed located positioned standing stand side sides hand located "
-    "somewhere indeed correctly legible legibly readable spelled written with which color colour "
-    "colored coloured in from , ( ) : 's overall anywhere entirely completely strictly very".split()
+    words(
+        "is are was were be been does do did can has have will should there any a an the this "
+        "that these those of to in on at it they them one image picture scene photo "
+        "illustration visible shown seen depicted drawn present show shows contain contains "
+        "depict depicts include includes see you we and both all each every exactly only just "
+        "clearly directly number total least most more than fewer less placed located "
+        "positioned standing stand side sides hand located somewhere indeed correctly legible "
+        "legibly readable spelled written with which color colour colored coloured in from , "
+        "( ) : 's overall anywhere entirely completely strictly very"
+    )
 )
 _KNOWN = (
     _FUNCTION
@@ -132,15 +137,25 @@ def claims_of(reading: Reading) -> list[Claim]:
         needs = (here[index],)
         if group.color and kinds.count(group.kind) > 1:
             claims.append(
-                Claim(f"Is there {_article(f'{group.color} {group.kind}')}?", "attribute", needs, "color", index)
+                Claim(
+                    f"Is there {_article(f'{group.color} {group.kind}')}?",
+                    "attribute",
+                    needs,
+                    "color",
+                    index,
+                )
             )
             needs = (len(claims) - 1,)
         elif group.color:
             verb = "Are" if many else "Is"
-            claims.append(Claim(f"{verb} the {name} {group.color}?", "attribute", needs, "color", index))
+            claims.append(
+                Claim(f"{verb} the {name} {group.color}?", "attribute", needs, "color", index)
+            )
         if group.size and ("size", index) in stated:
             verb = "Are" if many else "Is"
-            claims.append(Claim(f"{verb} the {name} {group.size}?", "attribute", needs, "size", index))
+            claims.append(
+                Claim(f"{verb} the {name} {group.size}?", "attribute", needs, "size", index)
+            )
         if group.count is not None and ("count", index) in stated:
             number = NUMBER_WORDS[group.count] if group.count < 13 else str(group.count)
             verb = "Is" if group.count == 1 else "Are"
@@ -212,8 +227,11 @@ def true_of(claim: Claim, reading: Reading, scene: Scene) -> bool | None:
             return False
         known = set()
         for r in scene.relations:
-            known |= {(r.subject, r.direction, r.object), (r.object, OPPOSITE[r.direction], r.subject)}
-        answers = set()
+            known |= {
+                (r.subject, r.direction, r.object),
+                (r.object, OPPOSITE[r.direction], r.subject),
+            }
+        answers: set[bool | None] = set()
         for one in ones:
             for other in others:
                 if (one, relation.direction, other) in known:
@@ -252,8 +270,10 @@ def answer(question: str, percept: Percept, size: tuple[int, int]) -> Judgement:
     if not shown and not _YES_NO.match(question):
         return _unknown("This is not a yes/no question that the sandbox can read.")
     found: list[Judgement] = []
-    for sentence in sentences_of(text):
-        if not shown and (strange := _strange(sentence)):
+    if shown:
+        found = [answer(claim.question, percept, size) for claim in claims_of(read(text))]
+    for sentence in [] if shown else sentences_of(text):
+        if strange := _strange(sentence):
             return _unknown(f"The sandbox's eyes can't judge “{strange}”.")
         found += _sentence(sentence, percept, size)
     if not found:
@@ -301,9 +321,8 @@ def _sentence(sentence: Sentence, percept: Percept, size: tuple[int, int]) -> li
         return [_unknown(f"The sandbox's eyes can't recognise “{noun}”.")]
     whole = sentence.gap(0, len(sentence.tokens))
     placed = [p for p in phrases if p.role in {"group", "sign"}]
-    match = None
-    for match in _RELATION.finditer(whole):  # noqa: B007 - the last one is wanted
-        pass
+    matches = list(_RELATION.finditer(whole))
+    match = matches[-1] if matches else None
     judgements: list[Judgement] = []
     if match is not None and not (len(placed) == 1 and placed[0].role == "sign"):
         relation = _relation(match, placed, sentence, percept, size)
@@ -432,9 +451,7 @@ def _free_of(what: str, percept: Percept) -> Judgement:
     return next((item for item in judgements if item.answer != "yes"), judgements[0])
 
 
-def _matching(
-    percept: Percept, kind: str, color: str | None, size: str | None
-) -> list[Thing]:
+def _matching(percept: Percept, kind: str, color: str | None, size: str | None) -> list[Thing]:
     return [
         thing
         for thing in percept.things

@@ -15,7 +15,8 @@ MOST_WORDS = 110
 """A longer prompt is written anew: with every word more, each clause is heard less."""
 
 _HEAD = re.compile(
-    r"^round (?P<round>\d+), candidate (?P<candidate>\d+), score (?P<score>[\d.]+)\s*$", re.MULTILINE
+    r"^round (?P<round>\d+), candidate (?P<candidate>\d+), score (?P<score>[\d.]+)\s*$",
+    re.MULTILINE,
 )
 _VERDICT = re.compile(r"^- (?P<answer>yes|no|unknown): (?P<rest>.+)$", re.MULTILINE)
 _SENTENCE = re.compile(r"[^.!?;]*(?:\"[^\"]*\"[^.!?;\"]*)*[.!?;]+|[^.!?;]+$")
@@ -49,7 +50,9 @@ def tried_of(attempts: str) -> list[Tried]:
         prompt, _, _ = body.partition("\n- ")
         tried = Tried(float(head["score"]), prompt.strip().removeprefix("prompt:").strip())
         for answer, question in verdicts_of(body):
-            {"yes": tried.passed, "no": tried.failed, "unknown": tried.open}[answer].append(question)
+            {"yes": tried.passed, "no": tried.failed, "unknown": tried.open}[answer].append(
+                question
+            )
         found.append(tried)
     return found
 
@@ -82,7 +85,8 @@ def next_prompts(
     clauses = {claim.question: (claim.clause, claim.index) for claim in claims_of(reading)}
     best = max(tried, key=lambda one: one.score, default=Tried(0.0, prompt))
     failures = {
-        question: sum(question in one.failed for one in tried) for question in best.failed + best.open
+        question: sum(question in one.failed for one in tried)
+        for question in best.failed + best.open
     }
     keys: list[ClauseKey] = []
     foreign: list[str] = []
@@ -95,11 +99,16 @@ def next_prompts(
         else:
             keys.append((clause, index))
     known = {_plain(one.prompt) for one in tried} | {_plain(text) for text in avoid}
+    all_keys = [(clause.kind, clause.index) for clause in reading.clauses]
     demanded = {claim.question for claim in claims_of(reading)}
     written: list[str] = []
     turn = max(0, len(tried) - 1)
     for step in range(turn, turn + 40 + 4 * candidates):
-        text = _rewritten(reading, best, keys, foreign, step, feedback, len(written))
+        # Where the plain rewordings are used up, something that passes is said again as well.
+        more = [all_keys[step % len(all_keys)]] if all_keys and step > turn + 10 else []
+        text = _rewritten(reading, best, [*keys, *more], foreign, step, feedback, len(written))
+        if understood(reading):
+            text = _completed(reading, text)
         if _plain(text) in known or _plain(text) in map(_plain, written):
             continue
         if understood(reading) and not demanded <= {c.question for c in claims_of(read(text))}:
@@ -107,14 +116,15 @@ def next_prompts(
         written.append(text)
         if len(written) == candidates:
             break
-    if not written:
-        again = " Once more, the same scene from the front." * (1 + len(tried))
-        written = [prompt.rstrip(" .") + "." + again]
+    count = 0
+    while len(written) < candidates:
+        count += 1
+        text = prompt.rstrip(" .") + "." + " All of it is in view." * count
+        if _plain(text) not in known and text not in written:
+            written.append(text)
     what = "; ".join(failures) or "nothing"
-    return (
-        f"Failed so far: {what} It is stated first, in its own sentence; what passed keeps its words.",
-        written,
-    )
+    rationale = f"Failed: {what} It comes first, in its own sentence; what passed keeps its words."
+    return rationale, written
 
 
 def _rewritten(
@@ -127,9 +137,7 @@ def _rewritten(
     candidate: int,
 ) -> str:
     """Returns one new prompt: the failed clauses in front of the best attempt's sentences."""
-    emphasised = {
-        emphasis(reading, key, turn) for key in keys for turn in range(5)
-    }
+    emphasised = {emphasis(reading, key, turn) for key in keys for turn in range(5)}
     front = [emphasis(reading, key, step) for key in keys]
     if step % 2 and len(keys) <= 2:
         front += [emphasis(reading, key, step + 1) for key in keys]
@@ -141,18 +149,22 @@ def _rewritten(
         base = _split(first_prompts(" ".join(sentences_for(reading)), candidate + 1)[-1])
     else:
         base = [sentence for sentence in _split(best.prompt) if sentence not in emphasised]
-        rest = read(" ".join([*front, *base]))
-        if understood(reading) and not {c.question for c in claims_of(reading)} <= {
-            c.question for c in claims_of(rest)
-        }:
-            base = _split(best.prompt)
     front = [sentence for sentence in dict.fromkeys(front) if sentence not in base]
     text = " ".join([*front, *base])
     if len(text.split()) > MOST_WORDS and understood(reading):
         text = " ".join([*front, *sentences_for(reading)])
-    if not front and step:
-        text = first_prompts(" ".join(sentences_for(reading)) if understood(reading) else best.prompt, step + 1)[-1]
     return text
+
+
+def _completed(reading: Reading, text: str) -> str:
+    """Returns the text with a sentence for each fact of the reading that it lacks."""
+    there = {claim.question for claim in claims_of(read(text))}
+    lacking = [
+        emphasis(reading, (claim.clause, claim.index), 0)
+        for claim in claims_of(reading)
+        if claim.clause is not None and claim.question not in there
+    ]
+    return " ".join([text, *lacking])
 
 
 def amended(reading: Reading, feedback: str) -> Reading:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import cast
 
 from .grammar import MAX_GROUPS, Reading, Stated, read
 from .lexicon import NUMBER_WORDS, OPPOSITE, plural
@@ -59,7 +58,7 @@ def be(group: Group | Stated) -> str:
 
 
 def relation_words(relation: Relation) -> str:
-    """Returns "to the left of", "above" …"""
+    """Returns a direction as it stands in a sentence: "to the left of"."""
     return _PHRASES[relation.direction]
 
 
@@ -181,7 +180,7 @@ def random_prompt(chance: random.Random, atoms: int) -> Sample:
     for i in range(1, number):
         if ("relation", i) in chosen:
             direction = chance.choice(sorted(OPPOSITE))
-            relations.append(Relation(i - 1, cast("Direction", direction), i))
+            relations.append(Relation(i - 1, direction, i))
     sign = chance.choice(_SIGN_WORDS) if ("text", 0) in chosen else ""
     scene = Scene(groups, tuple(relations), background, sign)
     prompt = describe(scene, chance.randrange(STYLES))
