@@ -72,6 +72,8 @@ class _Known:
 _known: dict[str, _Known] = {}
 _lock = threading.Lock()
 
+_SCHEMA_WORDS = frozenset({"type", "$ref", "anyOf", "allOf", "oneOf", "enum", "const"})
+
 STRIKES = 2
 """Failures in a row after which a step that used to work is given up; one may be a slip."""
 
@@ -233,11 +235,12 @@ def _raw(message: AIMessage) -> str:
 
 def _is_schema(value: Any, schema: type[BaseModel]) -> bool:
     """Tells whether the model has echoed the schema in place of an answer."""
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("properties"), dict)
-        and "properties" not in schema.model_fields
-        and (value.get("type") == "object" or "required" in value or "$defs" in value)
+    if not isinstance(value, dict) or "properties" in schema.model_fields:
+        return False
+    properties = value.get("properties")
+    return isinstance(properties, dict) and all(
+        isinstance(each, dict) and not each.keys().isdisjoint(_SCHEMA_WORDS)
+        for each in properties.values()
     )
 
 
