@@ -89,7 +89,8 @@ class ArtifactStore:
             max_pixels: Most pixels accepted.
 
         Raises:
-            ConfigurationError: The URL's kind is unknown or its driver is not installed.
+            ConfigurationError: The URL is malformed or its scheme unknown. A driver that is not
+                installed shows as the same error at the first use.
         """
         self._folder: Folder = open_folder(url)
         self.url = self._folder.url
@@ -177,6 +178,8 @@ class ArtifactStore:
 
     def path(self, ref: ImageRef | str) -> Path | None:
         """Returns the image's local file, or None where there is none (missing, or not a folder).
+
+        This asks the file system; in async code call it through `asyncio.to_thread`.
 
         Raises:
             ArtifactError: The reference is malformed.

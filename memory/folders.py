@@ -14,11 +14,12 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from ..errors import ArtifactError, ConfigurationError
+from ..errors import ArtifactError, ConfigurationError, GemsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,8 @@ def open_folder(url: str | Path) -> Folder:
     """Returns the folder that a path or URL names; nothing is created or connected yet.
 
     Raises:
-        ConfigurationError: The URL's scheme is unknown or its driver is not installed.
+        ConfigurationError: The URL is malformed or its scheme unknown. A driver that is not
+            installed shows at the first use.
     """
     if isinstance(url, Path):
         return LocalFolder(url)
@@ -276,7 +278,11 @@ class ObjectFolder:
         if ".." in self._root.split("/"):
             raise ConfigurationError(f"The {scheme}:// address holds '..'.")
         self.url = f"{scheme}://{self._root}"
-        self._fs = _file_system(scheme)
+
+    @cached_property
+    def _fs(self) -> Any:
+        # Made at the first use, in a worker thread: importing a driver takes up to a second.
+        return _file_system(self._scheme)
 
     def uri(self, name: str) -> str:
         """See `Folder.uri`."""
@@ -350,7 +356,7 @@ class ObjectFolder:
     def _errors(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except ArtifactError:
+        except GemsError:
             raise
         # Drivers raise their own classes (botocore.ClientError, NoCredentialsError, aiohttp …);
         # their texts may quote signed requests, so only the class is passed on.

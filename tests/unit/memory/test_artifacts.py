@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import io
 import os
 import struct
@@ -325,10 +326,9 @@ def test_an_unusable_address_is_refused_without_its_secrets(url: str) -> None:
 
 
 async def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fsspec.registry
-
+    known = importlib.import_module("fsspec.registry")._registry
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)
+    monkeypatch.delitem(known, "s3", raising=False)
     with pytest.raises(ConfigurationError, match=r"gems-graph\[s3\]"):
         await ArtifactStore("s3://bucket").put(encoded())
 
