@@ -15,7 +15,7 @@ from ..errors import GemsError, ModelBusyError, ModelError
 from ..settings import get_settings
 from .answers import keep_answer_logprobs
 from .endpoint_memory import memory_of
-from .failures import RequestRejectedError, translate
+from .failures import ModelTimeoutError, RequestRejectedError, translate
 from .limits import backoff, limit_for
 from .providers import endpoint_of, make_model, secrets_of
 from .thoughts import with_thought
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.runnables import Runnable
+
+TIMEOUT_RETRIES = 1
+"""How often a call that timed out is tried again: each costs the whole `mllm_timeout`."""
 
 _lock = threading.Lock()
 _registered: dict[str, BaseChatModel] = {}
@@ -127,7 +130,8 @@ async def complete(
     images = count_images(messages)
     attempt = 0
     while True:
-        shown = await with_images(
+        shown = images if known.max_images is None else min(images, known.max_images)
+        ready = await with_images(
             messages,
             load,
             max_side=settings.vision_max_side,
@@ -139,17 +143,19 @@ async def complete(
         sent = known.allowed(options)
         try:
             async with limit.slot(), asyncio.timeout(settings.mllm_timeout):
-                answer = await _bound(model, sent).ainvoke(shown)
+                answer = await _bound(model, sent).ainvoke(ready)
             return keep_answer_logprobs(with_thought(cast("AIMessage", answer)))
         except Exception as error:  # noqa: BLE001 - every SDK has its own; all are translated
             failure = translate(error, spec, secrets)
         if isinstance(failure, RequestRejectedError):
-            if known.learn(failure, sent, images):
+            if known.learn(failure, sent, shown):
                 continue
             raise _about_images(failure, images)
         attempt += 1
         if not isinstance(failure, ModelBusyError) or attempt >= settings.mllm_attempts:
             raise _about_images(failure, images)
+        if isinstance(failure, ModelTimeoutError) and attempt > TIMEOUT_RETRIES:
+            raise failure
         asked = failure.retry_after
         if asked is not None and asked > settings.mllm_max_wait:
             raise failure
@@ -193,12 +199,12 @@ async def _close_with_loop(loop: asyncio.AbstractEventLoop) -> None:
     """
     if loop in _closers:
         return
-    closer = _until_loop_ends(loop)
+    closer = _until_loop_ends()
     _closers[loop] = closer
     await anext(closer)
 
 
-async def _until_loop_ends(loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
+async def _until_loop_ends() -> AsyncGenerator[None]:
     try:
         yield
     finally:

@@ -62,18 +62,18 @@ class EndpointMemory:
             kept["top_logprobs"] = min(kept["top_logprobs"], self.top_logprobs)
         return kept
 
-    def learn(self, error: RequestRejectedError, sent: Mapping[str, Any], images: int) -> bool:
+    def learn(self, error: RequestRejectedError, sent: Mapping[str, Any], shown: int) -> bool:
         """Takes a lesson from a refusal; returns whether another try differs from the last.
 
         Args:
             error: The refusal.
             sent: The options of the refused request.
-            images: How many images the conversation holds.
+            shown: How many images that request carried.
         """
         said = error.said
-        limit = image_limit(said) if images else None
-        if limit is not None and 0 < limit < min(images, self.max_images or images):
-            self.max_images = limit
+        limit = image_limit(said) if shown else None
+        if limit is not None and 0 < limit < shown:
+            self.max_images = min(limit, self.max_images or limit)
             return True
         for word, names in _OPTIONS:
             present = [name for name in names if name in sent]

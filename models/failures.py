@@ -40,7 +40,8 @@ _ABOUT_REQUEST = re.compile(
     r"response_format|json_?schema|grammar|guided|tool_choice|logprobs|image input|mmproj", re.I
 )
 """Words by which an HTTP 500 shows that the request, not the server, is the trouble (llama.cpp
-answers 500 to an image it can't take, vLLM to a schema it can't compile)."""
+answers 500 to an image it can't take, vLLM to a schema it can't compile, OpenAI 403 to
+log-probabilities)."""
 
 _TIMEOUT_NAMES = frozenset(
     {
@@ -63,6 +64,12 @@ _CONNECTION_NAMES = frozenset(
         "WriteError",
     }
 )
+
+
+class ModelTimeoutError(ModelBusyError):
+    """A chat model did not answer within `mllm_timeout`."""
+
+    code = "model_timeout"
 
 
 class RequestRejectedError(ModelError):
@@ -226,7 +233,7 @@ def translate(error: BaseException, where: str, secrets: tuple[str, ...] = ()) -
         return _by_status(status, said, where, _retry_after(error))
     for each in _chain(error):
         if _is_timeout(each):
-            return ModelBusyError(
+            return ModelTimeoutError(
                 f"{where} did not answer in time.", hint="Raise GEMS_MLLM_TIMEOUT if it is slow."
             )
         if isinstance(each, json.JSONDecodeError):
@@ -263,7 +270,9 @@ def _by_status(status: int, said: str, where: str, retry_after: float | None) ->
         )
     if status == 429 and "insufficient_quota" in said.lower():
         return ModelError(f"{where}: the account has no quota left (HTTP 429).")
-    refused = status in REJECTED_STATUSES or (status >= 500 and _ABOUT_REQUEST.search(said))
+    refused = status in REJECTED_STATUSES or (
+        (status == 403 or status >= 500) and _ABOUT_REQUEST.search(said)
+    )
     if not refused and (status in RETRIED_STATUSES or status >= 500):
         return ModelBusyError(f"{where} is busy (HTTP {status}): {said}", retry_after=retry_after)
     if refused:

@@ -214,12 +214,23 @@ def _read(message: AIMessage, state: _Attempts[T]) -> tuple[T | None, bool]:
             except ValidationError as error:
                 problem = problem or _explained(error)
     if not problem:
-        cut = message.response_metadata.get("finish_reason") == "length"
+        refusal = message.additional_kwargs.get("refusal")
         echoed = "it repeats the schema" if _raw(message).strip() else "it is empty"
         prose = "there is no JSON object in it" if text_of(message).strip() else echoed
-        problem = "it was cut off at the output limit, be shorter" if cut else prose
+        cut = "it was cut off at the output limit, be shorter"
+        problem = cut if _is_cut(message) else f"it is a refusal: {refusal}" if refusal else prose
     state.problem = problem
     return None, bool(found)
+
+
+def _is_cut(message: AIMessage) -> bool:
+    """Tells whether the answer ended at the output limit, in any provider's words."""
+    told = message.response_metadata
+    return (
+        told.get("finish_reason") in ("length", "MAX_TOKENS")
+        or told.get("stop_reason") == "max_tokens"
+        or (told.get("incomplete_details") or {}).get("reason") == "max_output_tokens"
+    )
 
 
 def _places(message: AIMessage) -> list[str]:

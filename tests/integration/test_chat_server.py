@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langgraph.func import task
+from langgraph.graph import StateGraph
 from PIL import Image
 from pydantic import BaseModel, Field
 from servers.openai_server import Fault, OpenAIServer
@@ -249,6 +251,49 @@ async def test_streaming_goes_on_where_token_counts_are_refused(server: OpenAISe
         assert len(server.requests) == requests
 
 
+async def test_a_langgraph_stream_shows_tokens_and_loses_nothing(server: OpenAIServer) -> None:
+    """Stream mode `messages` makes the call a streamed one, without the caller's doing."""
+    server.behaviours, server.thought = {"think tags"}, "The sky is blue."
+    server.logprobs = {"Yes": -0.1, "No": -2.4}
+
+    async def node(_: dict[str, Any]) -> dict[str, Any]:
+        return {"answer": await complete("Is it day?", logprobs=True, top_logprobs=20)}
+
+    graph = StateGraph(dict).add_node("node", node).set_entry_point("node").compile()
+    seen, answer = "", None
+    async for mode, data in graph.astream({}, stream_mode=["messages", "updates"]):
+        if mode == "messages":
+            seen += data[0].text
+        else:
+            answer = data["node"]["answer"]
+    assert seen.strip() == "Yes\nIt is there.", "the reasoning is not shown as text"
+    assert server.requests[0].body["stream"] is True
+    assert structured.thought_of(answer) == server.thought
+    assert parse_answer(answer).confidence is not None
+    assert chat.usage_of(answer) == (11, 7)
+
+
+async def test_a_refused_step_inside_a_langgraph_task_is_no_failed_node(
+    server: OpenAIServer,
+) -> None:
+    server.behaviours = {"schema refused"}
+
+    @task
+    async def durable(messages: list[BaseMessage], options: dict[str, Any]) -> AIMessage:
+        return await complete(messages, **options)
+
+    async def node(_: dict[str, Any]) -> dict[str, Any]:
+        async def call(messages: list[BaseMessage], **options: Any) -> AIMessage:
+            return await durable(messages, options)
+
+        reply = await structured.ask(call, [HumanMessage("Which?")], Fruit, model_key=SPEC)
+        return {"fruit": reply.value.name}
+
+    graph = StateGraph(dict).add_node("node", node).set_entry_point("node").compile()
+    assert await graph.ainvoke({}) == {"fruit": "plum"}
+    assert ways(server) == ["schema", "tool"]
+
+
 # --- yes and no, and how sure ---------------------------------------------------------------------
 
 
@@ -332,6 +377,14 @@ async def test_a_limit_of_one_image_is_found_out_once_and_gives_a_sheet(
 def _saturated(picture: Image.Image) -> list[tuple[int, int, int]]:
     pixels = np.asarray(picture).reshape(-1, 3).astype(int)
     return [tuple(p) for p in pixels[np.ptp(pixels, axis=1) > 90]]
+
+
+async def test_calls_at_the_same_time_all_learn_of_the_limit(server: OpenAIServer) -> None:
+    server.behaviours, images = {"one image"}, Images()
+    both = about((images.add("red"), "a"), (images.add("blue"), "b"))
+    answers = await asyncio.gather(*(complete(both, images, logprobs=True) for _ in range(6)))
+    assert {parse_answer(answer).answer for answer in answers} == {"yes"}
+    assert server.requests[-1].body["logprobs"] is True, "nothing else was given up"
 
 
 async def test_the_latest_image_alone_where_so_set(

@@ -138,11 +138,22 @@ def test_how_endpoints_word_their_image_limit(said: str, limit: int | None) -> N
 def test_nothing_is_learned_from_an_unrelated_refusal() -> None:
     memory = EndpointMemory()
     error = RequestRejectedError("no", said="context length exceeded", status=400)
-    assert not memory.learn(error, {"response_format": {}, "temperature": 0}, images=3)
+    assert not memory.learn(error, {"response_format": {}, "temperature": 0}, shown=3)
     assert memory == EndpointMemory()
 
 
-def test_a_limit_that_is_known_is_not_learned_again() -> None:
-    memory = EndpointMemory(max_images=1)
+def test_a_limit_is_learned_by_calls_that_were_under_way_and_not_for_ever() -> None:
+    memory = EndpointMemory()
     error = RequestRejectedError("no", said="At most 1 image(s) may be provided", status=400)
-    assert not memory.learn(error, {}, images=3), "else it would be tried for ever"
+    assert memory.learn(error, {}, shown=3)
+    assert memory.learn(error, {}, shown=3), "sent before the first one came back"
+    assert memory.max_images == 1
+    assert not memory.learn(error, {}, shown=1), "else it would be tried for ever"
+
+
+def test_a_temperature_that_is_refused_is_left_out_logprobs_stay() -> None:
+    memory = EndpointMemory()
+    options = {"logprobs": True, "top_logprobs": 20, "temperature": 0.7}
+    said = "Unsupported value: 'temperature' does not support 0.7 with this model."
+    assert memory.learn(RequestRejectedError("no", said=said), options, shown=1)
+    assert memory.allowed(options) == {"logprobs": True, "top_logprobs": 20}

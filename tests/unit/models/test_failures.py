@@ -17,7 +17,13 @@ from gems.errors import (
     ModelError,
     StructuredOutputError,
 )
-from gems.models.failures import RequestRejectedError, is_transient, redacted, translate
+from gems.models.failures import (
+    ModelTimeoutError,
+    RequestRejectedError,
+    is_transient,
+    redacted,
+    translate,
+)
 
 
 def http(status: int, **headers: str) -> httpx.HTTPStatusError:
@@ -113,6 +119,7 @@ def test_each_kind_of_failure_has_its_error() -> None:
     assert isinstance(rejected, RequestRejectedError)
     assert "model's name" in str(rejected)
     assert type(translate(http(402), "openai:m")) is ModelError
+    assert isinstance(translate(httpx.ReadTimeout("slow"), "openai:m"), ModelTimeoutError)
     unknown_option = TypeError("create() got an unexpected keyword argument 'logprobs'")
     assert isinstance(translate(unknown_option, "x:m"), RequestRejectedError)
     broken = json.JSONDecodeError("Expecting value", "{", 1)
