@@ -87,6 +87,10 @@ class ChromaStore(BaseStore):
     - *Expiry*: `ttl` in minutes; reads and searches extend it unless `refresh_ttl=False`. Expired
       items go with `sweep_ttl` (or the sweeper); with `omit_expired` they are unseen at once.
 
+    Asynchronous calls run in threads. Against a server the event loop goes on meanwhile; in a folder
+    or in memory Chroma's native code keeps Python's global lock during a write (12 ms and more, one
+    disk synchronisation), so many writers belong on a server.
+
     Constructing it blocks (it opens files or connects); in asynchronous code use `ChromaStore.open`
     or `asyncio.to_thread`. Thread-safe, and bound to no event loop.
 
@@ -214,7 +218,7 @@ class ChromaStore(BaseStore):
             self._by_text(texts, documents),
             self._by_text(queries, vectors),
         )
-        return await self._in_thread(run)
+        return cast("list[Result]", await self._in_thread(run))
 
     async def _in_thread(self, call: Any) -> Any:
         if self._closed:

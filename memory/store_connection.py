@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from ..errors import MemoryStoreError
 
 if TYPE_CHECKING:
+    import httpx
     from chromadb.api import ClientAPI
     from filelock import FileLock
 
@@ -46,6 +47,7 @@ class Connection:
     write_lock: threading.RLock = field(default_factory=threading.RLock)
     folder: Path | None = None
     _file_lock: FileLock | None = None
+    _sessions: list[httpx.Client] = field(default_factory=list)
     _users: int = 1
 
     def close(self) -> None:
@@ -56,7 +58,9 @@ class Connection:
                 return
             if self.folder is not None:
                 _shared.pop((os.getpid(), self.folder), None)
-            self.client.close()
+            self.client.close()  # type: ignore[attr-defined]  # on Client, not on its interface
+            for session in self._sessions:
+                session.close()  # Chroma's close leaves its sockets open
             if self._file_lock is not None:
                 self._file_lock.release()
 
@@ -173,10 +177,18 @@ def _server(location: str, token: str | None, timeout: float) -> Connection:
         client = chromadb.HttpClient(
             host=shown, port=port, ssl=tls, headers=dict(headers), settings=_settings()
         )
-        session = getattr(getattr(client, "_server", None), "_session", None)
-        if isinstance(session, httpx.Client):
+        # A client and its administrator each have a session, made without a timeout.
+        servers = [
+            getattr(owner, "_server", None)
+            for owner in (client, getattr(client, "_admin_client", None))
+        ]
+        sessions = [getattr(server, "_session", None) for server in servers]
+        known = [session for session in sessions if isinstance(session, httpx.Client)]
+        if len(known) < len(sessions):  # better to say so than to wait forever one day
+            raise MemoryStoreError("This version of chromadb gives its requests no timeout.")
+        for session in known:
             session.timeout = httpx.Timeout(timeout)
-    return Connection(client, label)
+    return Connection(client, label, _sessions=known)
 
 
 @contextmanager

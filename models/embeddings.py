@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from importlib import util
 from math import log1p
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
 
@@ -232,7 +232,7 @@ def _load_minilm(folder: Path) -> SentenceTransformer:
     from transformers.utils import logging as transformers_logging
 
     bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped library
     try:
         return SentenceTransformer(
             str(folder),
@@ -243,7 +243,7 @@ def _load_minilm(folder: Path) -> SentenceTransformer:
         )
     finally:
         if bars:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # likewise
 
 
 class RemoteEmbeddings(NamedEmbeddings):
@@ -275,7 +275,7 @@ def _init_langchain(name: str) -> Embeddings:
 
     provider = name.partition(":")[0]
     # OpenAI-compatible servers reject the token ids that langchain-openai sends by default.
-    options = {"check_embedding_ctx_length": False} if provider == "openai" else {}
+    options: dict[str, Any] = {"check_embedding_ctx_length": False} if provider == "openai" else {}
     try:
         return init_embeddings(name, **options)
     except ImportError as error:
