@@ -30,9 +30,13 @@ class Settings(BaseSettings):
         "'provider:model', e.g. 'openai:gpt-5'.",
     )
     planner_mllm: str | None = Field(None, description="Model of the planner; unset: as mllm.")
-    decomposer_mllm: str | None = Field(None, description="Model of the decomposer; unset: as mllm.")
+    decomposer_mllm: str | None = Field(
+        None, description="Model of the decomposer; unset: as mllm."
+    )
     verifier_mllm: str | None = Field(None, description="Model of the verifier; unset: as mllm.")
-    summarizer_mllm: str | None = Field(None, description="Model of the summarizer; unset: as mllm.")
+    summarizer_mllm: str | None = Field(
+        None, description="Model of the summarizer; unset: as mllm."
+    )
     refiner_mllm: str | None = Field(None, description="Model of the refiner; unset: as mllm.")
     mllm_base_url: str | None = Field(
         None,
@@ -195,7 +199,7 @@ class Settings(BaseSettings):
     )
     diffusers_device: str = Field(
         "auto",
-        pattern=r"^(auto|(cpu|mps|cuda(:\d+)?)(,cuda(:\d+)?)*)$",
+        pattern=r"^(auto|(cpu|mps|cuda(:\d+)?)(,(cpu|mps|cuda(:\d+)?))*)$",
         description="Where 'diffusers:' models run: 'auto' (all CUDA devices, one copy each; else "
         "MPS; else CPU) or a torch device, several separated by commas.",
     )

@@ -3,7 +3,7 @@
 A GPU makes four images of equal size and steps in less time than four calls of one image each.
 Trajectories run concurrently and ask within a few milliseconds of one another, so the batcher
 holds the oldest request back for a moment, collects those with the same key, and hands them to one
-worker thread. Under load nothing waits on purpose: while a worker is busy the queue fills by itself.
+worker thread. Under load nothing waits on purpose: while a worker is busy the queue fills up.
 
 Nothing here knows about torch or images. Each worker is one thread that owns one replica of the
 model; results travel through `concurrent.futures`, so callers may live on different event loops
@@ -103,7 +103,6 @@ class DynamicBatcher(Generic[Item, Result]):
         self._changed = threading.Condition()
         self._queue: deque[_Ticket[Item, Result]] = deque()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
         self._running = 0
         self._batches = 0
         self._items = 0
@@ -185,41 +184,40 @@ class DynamicBatcher(Generic[Item, Result]):
 
     def _work(self, runner: Runner[Item, Result]) -> None:
         while (batch := self._next_batch()) is not None:
-            try:
-                self._run(runner, batch)
-            finally:
-                with self._changed:
-                    self._running -= 1
-                    self._changed.notify_all()
-            del batch  # else the last images stay in memory until the next request
+            results = self._run(runner, batch)
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+            for ticket, result in zip(batch, results, strict=True):
+                if isinstance(result, BaseException):
+                    ticket.future.set_exception(result)
+                else:
+                    ticket.future.set_result(result)
+            # Else the last images stay in memory until the next request.
+            del batch, results, ticket, result
 
     def _next_batch(self) -> list[_Ticket[Item, Result]] | None:
         """Waits for work; returns None once closed."""
         with self._changed:
-            self._idle += 1
-            try:
-                while True:
-                    if self._closed:
-                        return None
-                    if not self._queue:
-                        self._changed.wait()
-                        continue
-                    oldest = self._queue[0]
-                    alike = sum(ticket.key == oldest.key for ticket in self._queue)
-                    left = oldest.arrived + self._max_wait - time.monotonic()
-                    if alike < self._max_size * self._idle and left > 0:
-                        self._changed.wait(left)
-                        continue
-                    # Free replicas share the work: two halves at once beat one whole batch.
-                    share = min(self._max_size, -(-alike // self._idle))
-                    if batch := self._take(oldest.key, share):
-                        self._running += 1
-                        self._batches += 1
-                        self._items += len(batch)
-                        self._largest = max(self._largest, len(batch))
-                        return batch
-            finally:
-                self._idle -= 1
+            while not self._closed:
+                if not self._queue:
+                    self._changed.wait()
+                    continue
+                oldest = self._queue[0]
+                alike = sum(ticket.key == oldest.key for ticket in self._queue)
+                free = len(self._runners) - self._running
+                left = oldest.arrived + self._max_wait - time.monotonic()
+                if alike < self._max_size * free and left > 0:
+                    self._changed.wait(left)
+                    continue
+                # Free replicas share the work: two halves at once beat one whole batch.
+                if batch := self._take(oldest.key, min(self._max_size, -(-alike // free))):
+                    self._running += 1
+                    self._batches += 1
+                    self._items += len(batch)
+                    self._largest = max(self._largest, len(batch))
+                    return batch
+            return None
 
     def _take(self, key: Hashable, size: int) -> list[_Ticket[Item, Result]]:
         """Takes up to `size` items with this key out of the queue, oldest first."""
@@ -233,21 +231,18 @@ class DynamicBatcher(Generic[Item, Result]):
         self._queue = kept
         return taken
 
-    def _run(self, runner: Runner[Item, Result], batch: list[_Ticket[Item, Result]]) -> None:
+    def _run(
+        self, runner: Runner[Item, Result], batch: list[_Ticket[Item, Result]]
+    ) -> Sequence[Result | BaseException]:
         def stop() -> bool:
             return self._closed or all(ticket.abandoned for ticket in batch)
 
-        results: Sequence[Result | BaseException]
         try:
             results = runner([ticket.item for ticket in batch], stop)
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
         except BatchStopped:
-            results = [BatcherClosed("stopped before it was done")] * len(batch)
-        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it, the thread lives on
-            results = [error] * len(batch)
-        for ticket, result in zip(batch, results, strict=True):
-            if isinstance(result, BaseException):
-                ticket.future.set_exception(result)
-            else:
-                ticket.future.set_result(result)
+            return [BatcherClosed("stopped before it was done")] * len(batch)
+        except BaseException as error:  # noqa: BLE001 - whoever waits hears of it; the thread lives on
+            return [error] * len(batch)
+        return results

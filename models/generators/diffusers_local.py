@@ -11,7 +11,7 @@ import contextlib
 import contextvars
 import re
 import threading
-from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
 
 from ...errors import GenerationError, InputError
 from ...settings import Settings, get_settings
@@ -21,11 +21,16 @@ from .diffusers_replica import ImageJob, Replica
 from .diffusers_source import Plan, Source, locate, plan
 from .presets import preset_for
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
 _EDITS = re.compile(r"edit|kontext|flux\.?2|pix2pix", re.IGNORECASE)
 
 
 def create(target: str, settings: Settings | None = None) -> DiffusersGenerator:
-    """Makes the generator for what follows `diffusers:` in the setting; loads nothing yet.
+    """Makes the generator for what follows `diffusers:` in the setting; loads no weights yet.
+
+    Two generators of one model hold its weights twice: make one per process and share it.
 
     Args:
         target: A folder written by `save_pretrained`, or `owner/name`, or `owner/name@revision`.
@@ -83,8 +88,11 @@ class DiffusersGenerator:
             )
         if request.steps is not None and request.steps < 1:
             raise InputError(f"An image can't be made in {request.steps} steps.")
-        plan, batcher = await asyncio.to_thread(self._start)
-        self._check_references(request, plan)
+        started = self._started
+        if started is None:
+            started = await asyncio.to_thread(self._start)
+        found, batcher = started
+        self._check_references(request, found)
         report = _reporter(request.progress, request.n)
         jobs = [
             ImageJob(request=request, seed=request.seed + i, report=report(i))
@@ -99,8 +107,8 @@ class DiffusersGenerator:
         """Stops the worker threads at their next step and drops the weights."""
         await asyncio.to_thread(self._stop)
 
-    def _check_references(self, request: GenerationRequest, plan: Plan) -> None:
-        preset = plan.preset
+    def _check_references(self, request: GenerationRequest, found: Plan) -> None:
+        preset = found.preset
         if request.references and preset.references == "none":
             raise InputError(
                 f"{preset.family} can't edit images.",
@@ -132,12 +140,15 @@ class DiffusersGenerator:
                     for device in _devices(settings.diffusers_device)
                 ]
                 batched_edits = found.preset.batched_edits
-                self._started = found, DynamicBatcher[ImageJob, GeneratedImage](
-                    self._replicas,
-                    key=lambda job: _key(job, batched_edits=batched_edits),
-                    max_size=settings.diffusers_batch_size,
-                    max_wait=settings.diffusers_batch_wait_ms / 1000,
-                    name="diffusers",
+                self._started = (
+                    found,
+                    DynamicBatcher[ImageJob, GeneratedImage](
+                        self._replicas,
+                        key=lambda job: _key(job, batched_edits=batched_edits),
+                        max_size=settings.diffusers_batch_size,
+                        max_wait=settings.diffusers_batch_wait_ms / 1000,
+                        name="diffusers",
+                    ),
                 )
                 self.can_edit = found.preset.references != "none"
             return self._started
@@ -147,6 +158,7 @@ class DiffusersGenerator:
             self._closed = True
             if self._started is not None:
                 self._started[1].close()
+            self._started = None
             for replica in self._replicas:
                 replica.release()
             self._replicas = []

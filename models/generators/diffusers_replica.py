@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -16,6 +15,9 @@ from ...errors import GemsError, GenerationError, GenerationRefusedError
 from .base import GeneratedImage, GenerationRequest
 from .batching import BatchStopped, StopCheck
 from .diffusers_source import Plan, Source, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -294,7 +296,8 @@ class Replica:
         failure: GemsError | None = None
         with _LOADING:
             try:
-                pipeline = diffusers.DiffusionPipeline.from_pretrained(
+                loader: Any = diffusers.DiffusionPipeline  # its methods have no annotations
+                pipeline = loader.from_pretrained(
                     self.source.model,
                     revision=self.source.revision,
                     dtype=getattr(torch, self.dtype),
@@ -320,7 +323,7 @@ class Replica:
             self._free_cache()
             raise failure
         pipeline.set_progress_bar_config(disable=True)
-        vae = getattr(pipeline, "vae", None)
+        vae: Any = getattr(pipeline, "vae", None)
         if hasattr(vae, "enable_slicing"):
             # Decoding image by image: the peak of memory is in the decoder, not in denoising.
             vae.enable_slicing()

@@ -1,4 +1,4 @@
-"""Where a diffusers model comes from, which pipeline it is, and what is wrong when it won't load."""
+"""Where a diffusers model is, which pipeline it is, and what is wrong when it won't load."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def plan(source: Source) -> Plan:
         raise ConfigurationError(f"diffusers can't be imported: {error}.", hint=_INSTALL) from error
     try:
         config = diffusers.DiffusionPipeline.load_config(source.model, revision=source.revision)
-    except Exception as error:  # noqa: BLE001 - the hub, the disk or the JSON: explained for people
+    except Exception as error:  # the hub, the disk or the JSON
         raise explain(error, source.model) from error
     class_name = config.get("_class_name")
     if not isinstance(class_name, str):
@@ -119,6 +119,12 @@ def plan(source: Source) -> Plan:
             f"'{source.model}' is a {class_name}, not for text to image: {reason}.",
             hint="Set GEMS_GENERATOR to a text-to-image model.",
         )
+    if "Qwen2VLProcessor" in str(config) and not _has("torchvision"):
+        raise GenerationError(
+            f"'{source.model}' ({class_name}) reads its reference images with torchvision, which "
+            "is not installed.",
+            hint="Install it with: pip install torchvision.",
+        )
     preset = preset_for(class_name, source.model, call)
     if preset is None:  # not reached: a signature always gives a preset
         raise GenerationError(f"'{source.model}' is an unknown pipeline.")
@@ -137,6 +143,7 @@ def explain(error: BaseException, model: str) -> GemsError:
     """
     if isinstance(error, GemsError):
         return error
+    import httpx
     from huggingface_hub import errors as hub
 
     chain: list[BaseException] = []
@@ -164,7 +171,10 @@ def explain(error: BaseException, model: str) -> GemsError:
             f"'{model}' is not in the local cache, and the hub is switched off (HF_HUB_OFFLINE).",
             hint="Download it first, or name a folder.",
         )
-    if caused_by(hub.LocalEntryNotFoundError, ConnectionError, TimeoutError):
+    statuses = [c.response.status_code for c in chain if isinstance(c, hub.HfHubHTTPError)]
+    if any(status == 429 or status >= 500 for status in statuses) or caused_by(
+        hub.LocalEntryNotFoundError, httpx.TransportError, ConnectionError, TimeoutError
+    ):
         return GeneratorBusyError(
             f"'{model}' is not in the local cache, and the hub can't be reached.",
             hint="Check the network or the proxy, or name a folder.",

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 References = Literal["none", "optional", "required"]
 """Whether a pipeline takes images to edit."""
@@ -96,13 +98,12 @@ _FLUX2 = Preset(
     negative_prompt=False,
     references="optional",
     max_references=4,
+    batched_edits=True,
 )
 _KLEIN = replace(_FLUX2, family="FLUX.2 [klein]", steps=4, guidance=1.0)
 _SDXL = Preset(family="SDXL", steps=30, guidance=5.0, dtype="float16", patch=1)
 _SD3 = Preset(family="SD 3.5", steps=28, guidance=3.5)
-_SD1 = Preset(
-    family="Stable Diffusion", steps=30, guidance=7.5, dtype="float16", size=512, patch=1
-)
+_SD1 = Preset(family="Stable Diffusion", steps=30, guidance=7.5, dtype="float16", size=512, patch=1)
 
 _DISTILLED = r"turbo|lightning|schnell|hyper"
 
