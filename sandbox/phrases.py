@@ -48,7 +48,7 @@ _AFTER_NOUN = frozenset(
 
 
 Comparison = Literal["exactly", "at least", "at most", "more than", "fewer than"]
-_COMPARISONS = (
+_COMPARISONS: tuple[tuple[tuple[str, str], Comparison], ...] = (
     (("at", "least"), "at least"),
     (("at", "most"), "at most"),
     (("more", "than"), "more than"),

@@ -83,11 +83,12 @@ def next_prompts(
     """
     reading = amended(read(prompt), feedback)
     clauses = {claim.question: (claim.clause, claim.index) for claim in claims_of(reading)}
-    best = max(tried, key=lambda one: one.score, default=Tried(0.0, prompt))
-    failures = {
-        question: sum(question in one.failed for one in tried)
-        for question in best.failed + best.open
-    }
+    # Of equals the latest: it has the most repairs in it.
+    best = max(reversed(tried), key=lambda one: one.score, default=Tried(0.0, prompt))
+    # What failed in the best attempt, then what broke in the last one: stated again as well, or
+    # repairing one thing keeps breaking another.
+    last = tried[-1] if tried else best
+    failures = list(dict.fromkeys([*best.failed, *best.open, *last.failed]))
     keys: list[ClauseKey] = []
     foreign: list[str] = []
     for question in failures:
