@@ -29,7 +29,7 @@ types: $(VENV)/.installed-dev ## mypy, strict
 	@links=$$(mktemp -d) && ln -s "$(CURDIR)" "$$links/gems" && \
 	cd "$$links" && MYPYPATH="$$links" "$(CURDIR)/$(BIN)/mypy" \
 		--config-file "$(CURDIR)/pyproject.toml" --cache-dir "$(CURDIR)/.mypy_cache" \
-		-p gems; status=$$?; rm -r "$$links"; exit $$status
+		-m gems $(addprefix -p gems.,$(ROOMS)); status=$$?; rm -r "$$links"; exit $$status
 
 install: $(VENV)/.installed ## Install without extras: chat and images over HTTP, or the sandbox
 install-dev: $(VENV)/.installed-dev ## Install with everything that tests need

@@ -13,7 +13,7 @@ from langgraph.types import Command, Interrupt
 from ..errors import InputError
 from ..graph.build import build_graph
 from ..graph.context import Context, check_context
-from ..graph.run import Result, result_of, run_config
+from ..graph.run import Result, result_of
 from ..graph.state import GemsInput
 from ..memory.artifacts import artifact_store
 from ..memory.checkpoints import open_checkpointer
@@ -36,9 +36,9 @@ class View(Protocol):
 
 
 def _config(thread: str, context: Context) -> RunnableConfig:
-    config = run_config(thread, context)
-    config["metadata"] = {CONTEXT_KEY: json.dumps(asdict(context))}
-    return config
+    return RunnableConfig(
+        configurable={"thread_id": thread}, metadata={CONTEXT_KEY: json.dumps(asdict(context))}
+    )
 
 
 async def drive(given: GemsInput | None, context: Context, thread: str, view: View) -> Result:

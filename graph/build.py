@@ -46,8 +46,7 @@ def build_graph(
         The graph: `GemsInput` in, `GemsOutput` out, `Context` as the run's settings.
     """
     builder = StateGraph(State, Context, input_schema=GemsInput, output_schema=GemsOutput)
-    # LangGraph hands an error handler the failed node as NodeError; its node types do not say so.
-    builder.set_node_defaults(error_handler=rescue)  # type: ignore[arg-type]
+    builder.set_node_defaults(error_handler=rescue)
 
     builder.add_node("intake", intake)
     builder.add_node("recall", recall)

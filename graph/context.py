@@ -159,8 +159,8 @@ def check_context(values: dict[str, Any]) -> Context:
             name = ".".join(str(part) for part in item["loc"])
             problems.append(f"{name}: {item['msg'].lower()} (got {item['input']!r})")
     for name, low, high in _RANGES:
-        value = getattr(context, name)
-        if value is not None and not low <= value <= high:
+        value = values.get(name)
+        if isinstance(value, int | float) and not low <= value <= high:
             problems.append(f"{name}: should be between {low:g} and {high:g} (got {value!r})")
     if problems:
         raise ConfigurationError(

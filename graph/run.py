@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +16,7 @@ from ..memory.artifacts import artifact_store
 from ..memory.checkpoints import open_checkpointer
 from ..records import Attempt, ImageRef, Requirement, Usage
 from .build import build_graph
-from .context import Context
+from .context import Context, check_context
 from .state import GemsInput, StopReason
 
 if TYPE_CHECKING:
@@ -143,13 +143,6 @@ def run_input(
     return given
 
 
-def run_config(thread_id: str, context: Context) -> RunnableConfig:
-    """Returns the config of a run: its thread, and room for all its rounds."""
-    # A round takes 5 supersteps, staged verification one more for each level of dependencies.
-    steps = 20 + context.max_rounds * 30
-    return RunnableConfig(configurable={"thread_id": thread_id}, recursion_limit=steps)
-
-
 async def agenerate(
     prompt: str,
     *,
@@ -175,7 +168,7 @@ async def agenerate(
     Raises:
         GemsError: Settings or input are not usable, or no image could be made at all.
     """
-    settings = context or Context()
+    settings = check_context(asdict(context or Context()))
     thread = thread_id or str(uuid.uuid4())
     async with open_checkpointer() as checkpointer:
         graph = build_graph(checkpointer=checkpointer)
@@ -183,7 +176,7 @@ async def agenerate(
             run_input(
                 prompt, negative_prompt=negative_prompt, requirements=requirements, seed=seed
             ),
-            run_config(thread, settings),
+            RunnableConfig(configurable={"thread_id": thread}),
             context=settings,
         )
     return result_of(values, thread)

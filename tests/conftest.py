@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from scripted import Script, ScriptedChat, TinyGenerator
 
 from gems.graph.build import build_graph
 from gems.graph.context import Context
-from gems.graph.run import run_config
 from gems.models.chat import forget_chat_models, register_chat_model
 from gems.models.generators.registry import register_generator
 from gems.settings import get_settings
@@ -51,7 +50,8 @@ class World:
         value = {"prompt": given} if isinstance(given, str) else given
         context = self.context(**settings)
         graph = build_graph(checkpointer=self.saver)
-        return await graph.ainvoke(value, run_config(thread, context), context=context)
+        config = {"configurable": {"thread_id": thread}}
+        return await graph.ainvoke(value, config, context=context)
 
     async def state(self, thread: str = "thread") -> Any:
         graph = build_graph(checkpointer=self.saver)
@@ -65,6 +65,3 @@ def world() -> World:
     register_chat_model("scripted", ScriptedChat(script=made.script))
     register_generator("tiny", made.generator)
     return made
-
-
-WorldMaker = Callable[[], World]
