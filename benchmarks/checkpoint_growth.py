@@ -22,20 +22,19 @@ PROMPT = "three red balls to the left of a blue cube on a table"
 async def measure(folder: Path, name: str, turns: int, rounds: int) -> None:
     from gems.graph.build import build_graph
     from gems.graph.context import Context
-    from gems.graph.run import run_config, run_input
     from gems.memory.artifacts import artifact_store
     from gems.memory.checkpoints import open_checkpointer
     from gems.memory.retention import artifacts_of, get_thread, prune
 
     context = Context(max_rounds=rounds, width=256, height=256, seed=7)
-    config = run_config(name, context)
+    config = {"configurable": {"thread_id": name}, "recursion_limit": 20 + rounds * 30}
     path = folder / f"{name}.sqlite"
     async with open_checkpointer(f"sqlite:///{path}") as saver:
         graph = build_graph(checkpointer=saver)
         started = time.perf_counter()
         for turn in range(turns):
             prompt = PROMPT if turn == 0 else f"make the balls {'green' if turn % 2 else 'red'}"
-            await graph.ainvoke(run_input(prompt), config, context=context)
+            await graph.ainvoke({"prompt": prompt}, config, context=context)
         seconds = time.perf_counter() - started
         before = await get_thread(saver, name)
         images = await artifacts_of(saver, name)
