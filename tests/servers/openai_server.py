@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from langchain_core.messages import convert_to_messages
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from langchain_core.language_models import BaseChatModel
 
 Behaviour = Literal[
     "schema ignored",
@@ -133,6 +136,7 @@ class OpenAIServer:
         answer: What a schema or a tool call is filled with; a list gives one per request.
         text: What is said without a schema; a function gets the request body.
         thought: The reasoning, shown as the behaviours say.
+        model: Answers in place of `answer`, `text` and `thought`; the behaviours still spoil it.
         logprobs: Log-probabilities by token for the first token; others get -0.1.
         key: The bearer key that is required; None takes any.
         delay: Seconds before each answer.
@@ -146,6 +150,7 @@ class OpenAIServer:
         self.answer: Any = {}
         self.text: str | Callable[[dict[str, Any]], str] = "Yes\nIt is there."
         self.thought = ""
+        self.model: BaseChatModel | None = None
         self.logprobs: dict[str, float] = {}
         self.key: str | None = None
         self.delay = 0.0
@@ -280,27 +285,23 @@ class OpenAIServer:
 
     def _message(self, body: dict[str, Any], number: int) -> tuple[dict[str, Any], str]:
         traits = self.behaviours
-        made = self._made(number)
-        content: str | None = self.text(body) if callable(self.text) else self.text
-        thought, finish = self.thought, "stop"
-        calls: list[dict[str, Any]] = []
-        if "response_format" in body and "schema ignored" not in traits:
-            content = json.dumps(made)
-            if "schema echoed" in traits:
+        content, thought, finish, calls = self._said(body, number)
+        if "response_format" in body:
+            if "schema ignored" in traits:
+                content, calls = "I would say: it is fine as it is.", []
+            elif "schema echoed" in traits:
                 content = json.dumps(body["response_format"]["json_schema"]["schema"])
             elif "schema empty" in traits:
                 content = ""
             elif "schema in reasoning" in traits:
                 content, thought = None, content
             elif "schema cut off" in traits:
-                content, finish = content[: len(content) // 2], "length"
-        elif "tools" in body and "tools ignored" not in traits:
-            content, finish = None, "tool_calls"
-            arguments = json.dumps(made)
+                content, finish = (content or "")[: len(content or "") // 2], "length"
+        elif "tools" in body and "tools ignored" in traits:
+            content, calls, finish = "I have no tools.", [], "stop"
+        for call in calls:
             if "tool arguments broken" in traits:
-                arguments = arguments[:-2]
-            function = {"name": _chosen_tool(body), "arguments": arguments}
-            calls = [{"id": "call_1", "type": "function", "function": function}]
+                call["function"]["arguments"] = call["function"]["arguments"][:-2]
         message: dict[str, Any] = {"role": "assistant", "content": content}
         if calls:
             message["tool_calls"] = calls
@@ -309,6 +310,26 @@ class OpenAIServer:
         elif thought:
             message["reasoning" if "reasoning" in traits else "reasoning_content"] = thought
         return message, finish
+
+    def _said(
+        self, body: dict[str, Any], number: int
+    ) -> tuple[str | None, str, str, list[dict[str, Any]]]:
+        """Returns (content, reasoning, finish reason, tool calls) as a good endpoint says it."""
+        if self.model is not None:
+            options = {key: body[key] for key in ("response_format", "tools") if key in body}
+            if isinstance(body.get("tool_choice"), dict):
+                options["tool_choice"] = _chosen_tool(body)
+            reply = self.model.invoke(convert_to_messages(body["messages"]), **options)
+            calls = [_call(call["name"], call["args"], call["id"]) for call in reply.tool_calls]
+            thought = reply.additional_kwargs.get("reasoning_content", "")
+            return str(reply.text) or None, thought, "tool_calls" if calls else "stop", calls
+        if "response_format" in body:
+            return json.dumps(self._made(number)), self.thought, "stop", []
+        if "tools" in body:
+            call = _call(_chosen_tool(body), self._made(number), "call_1")
+            return None, self.thought, "tool_calls", [call]
+        text = self.text(body) if callable(self.text) else self.text
+        return text, self.thought, "stop", []
 
     def _made(self, number: int) -> Any:
         if isinstance(self.answer, list):
@@ -456,6 +477,11 @@ def _chosen_tool(body: dict[str, Any]) -> str:
     if isinstance(choice, dict):
         return str(choice["function"]["name"])
     return str(body["tools"][0]["function"]["name"])
+
+
+def _call(name: str, arguments: Any, call_id: str | None) -> dict[str, Any]:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    return {"id": call_id or "call_1", "type": "function", "function": function}
 
 
 def _tokens(text: str) -> list[str]:
