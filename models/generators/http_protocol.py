@@ -27,6 +27,9 @@ from .endpoint import (
 )
 from .received import decode_image
 
+_SAFE_URL = 4000
+"""Servers cut addresses off at 4 to 64 KiB; some say no more than HTTP 400 to a longer one."""
+
 
 class HttpGenerator:
     """A server that speaks the GEMS reference protocol.
@@ -126,7 +129,12 @@ class HttpGenerator:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if not response.is_success:
             said = data.decode("utf-8", "replace") if _is_text(kind) else ""
-            raise status_error(response.status_code, response.headers, said, server=self._server)
+            failure = status_error(
+                response.status_code, response.headers, said, server=self._server
+            )
+            if response.status_code == 400 and len(str(url)) > _SAFE_URL:
+                failure.hint = "The prompt may be too long for this server: shorten it."
+            raise failure
         if _is_text(kind) and data[:1] in (b"{", b"<", b"["):
             raise GenerationError(
                 f"{self._server} answered {kind} where an image was due: "

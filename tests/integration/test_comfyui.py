@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 from PIL import Image
 from servers.comfyui_server import ComfyUIServer, workflow
 from servers.images_server import picture
@@ -332,7 +333,8 @@ async def test_fifty_at_once_each_get_their_own_image(
     server: ComfyUIServer, connect: Connect
 ) -> None:
     generator = connect()
-    made = await asyncio.gather(*(generator.generate(request(seed=seed)) for seed in range(50)))
+    with blockbuster_ctx("gems.models"):  # raises on any blocking call within the event loop
+        made = await asyncio.gather(*(generator.generate(request(seed=seed)) for seed in range(50)))
     for seed, (image,) in enumerate(made):
         assert same(image.image, picture("photo, a cat", seed, 64, 48))
     assert server.queued_at_once <= 8  # GEMS_GENERATOR_CONCURRENCY

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -331,12 +332,13 @@ def test_openais_key_goes_to_openai_and_openais_base_url_only(
 
 
 async def test_fifty_at_once_share_the_limit(server: ImagesServer) -> None:
-    server.seconds = 0.02
+    server.seconds = 0.05
     generator = create("busy-model")
-    made = await asyncio.gather(*(generator.generate(request(seed=seed)) for seed in range(50)))
+    with blockbuster_ctx("gems.models"):  # raises on any blocking call within the event loop
+        made = await asyncio.gather(*(generator.generate(request(seed=seed)) for seed in range(50)))
     assert len({images[0].image.tobytes() for images in made}) == 50
-    assert server.most_at_once == 8
-    assert len(server.connections) <= 10
+    assert 2 <= server.most_at_once <= 8
+    assert len(server.connections) <= 25
     await generator.aclose()
 
 
