@@ -1,9 +1,10 @@
 """A LangGraph store on Chroma: items with namespaces, filters, semantic search and expiry.
 
 `ChromaStore` keeps what LangGraph's own stores keep and answers as they do; where those differ
-among themselves, the docstrings here say which way it goes. Filters are `store_filters.py`, the
-layout in Chroma `store_records.py`, connections `store_connection.py`, the collection and its
-embedding model `store_collection.py`.
+among themselves, the docstrings here say which way it goes. This is the face; reading is
+`store_search.py`, writing `store_write.py`, filters `store_filters.py`, the layout in Chroma
+`store_records.py`, connections `store_connection.py`, the collection and its embedding model
+`store_collection.py`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -26,7 +25,6 @@ from langgraph.store.base import (
     IndexConfig,
     Item,
     ListNamespacesOp,
-    MatchCondition,
     Op,
     PutOp,
     Result,
@@ -38,28 +36,12 @@ from langgraph.store.base import (
 )
 
 from ..errors import MemoryStoreError
-from .store_collection import (
-    COLLECTION,
-    NO_MODEL,
-    EmbeddingModel,
-    open_collection,
-    pages,
-    vector_records,
-)
+from .store_collection import COLLECTION, NO_MODEL, EmbeddingModel, open_collection
 from .store_connection import MEMORY, connect, translated
-from .store_filters import Where, check_filter, matches, prefilter
-from .store_records import (
-    Namespace,
-    Record,
-    encode,
-    item_id,
-    metadata_of,
-    namespace_of,
-    now,
-    path_of,
-    prefix_key,
-    vector_id,
-)
+from .store_filters import check_filter
+from .store_records import Record, item_id
+from .store_search import StoreReader
+from .store_write import refresh, sweep, write
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -69,9 +51,6 @@ logger = logging.getLogger(__name__)
 THREADS = 4
 """Threads for asynchronous calls, apart from the loop's own: writers that wait for each other must
 not take the threads that load images."""
-
-CHUNK = 500
-"""Records in one request to Chroma; SQLite limits the variables of a statement."""
 
 
 class ChromaStore(BaseStore):
@@ -87,7 +66,7 @@ class ChromaStore(BaseStore):
     - *Expiry*: `ttl` in minutes; reads and searches extend it unless `refresh_ttl=False`. Expired
       items go with `sweep_ttl` (or the sweeper); with `omit_expired` they are unseen at once.
 
-    Asynchronous calls run in threads. Against a server the event loop goes on meanwhile; in a folder
+    Asynchronous calls run in threads. With a server the event loop goes on meanwhile; in a folder
     or in memory Chroma's native code keeps Python's global lock during a write (12 ms and more, one
     disk synchronisation), so many writers belong on a server.
 
@@ -133,6 +112,7 @@ class ChromaStore(BaseStore):
         except BaseException:
             self._connection.close()
             raise
+        self._reader = StoreReader(self._collection, bool(ttl and ttl.get("omit_expired")))
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="gems-store")
         self._closed = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -257,243 +237,35 @@ class ChromaStore(BaseStore):
         touched: dict[str, Record] = {}
         with translated(self._connection.label):
             gets = {i: op for i, op in enumerate(ops) if isinstance(op, GetOp)}
-            found = self._read([item_id(op.namespace, op.key) for op in gets.values()])
+            found = self._reader.read([item_id(op.namespace, op.key) for op in gets.values()])
             for i, get in gets.items():
                 record = found.get(item_id(get.namespace, get.key))
-                if record is None or self._omitted(record):
+                if record is None or self._reader.omitted(record):
                     continue
                 results[i] = record.item()
                 if get.refresh_ttl:
                     touched[record.id] = record
             for i, op in enumerate(ops):
                 if isinstance(op, SearchOp):
-                    hits = self._search(op, queries.get(op.query) if op.query else None)
+                    hits = self._reader.search(op, queries.get(op.query) if op.query else None)
                     results[i] = [record.search_item(score) for record, score in hits]
                     if op.refresh_ttl:
                         touched |= {record.id: record for record, _ in hits}
                 elif isinstance(op, ListNamespacesOp):
-                    results[i] = self._list_namespaces(op)
-            self._refresh(touched.values())
+                    results[i] = self._reader.list_namespaces(op)
+            refresh(self._collection, touched.values())
             puts = _last_puts(ops)
             if puts:
                 with self._connection.write_lock:
-                    self._write(puts, documents)
+                    write(self._collection, self.embedding, puts, documents)
         return results
 
-    # Reading
-
-    def _read(self, ids: Iterable[str]) -> dict[str, Record]:
-        wanted = list(dict.fromkeys(ids))
-        records: dict[str, Record] = {}
-        for chunk in _chunks(wanted):
-            got = self._collection.get(ids=chunk, include=["metadatas", "documents"])
-            for record_id, metadata, document in zip(
-                got["ids"], got["metadatas"] or [], got["documents"] or [], strict=True
-            ):
-                records[record_id] = Record.read(record_id, metadata, document)
-        return records
-
-    def _omitted(self, record: Record) -> bool:
-        return bool(self.ttl_config and self.ttl_config.get("omit_expired")) and record.expired(
-            time.time()
-        )
-
-    def _search(self, op: SearchOp, query: list[float] | None) -> list[tuple[Record, float | None]]:
-        offset, limit = max(op.offset, 0), max(op.limit, 0)
-        if limit == 0:
-            return []
-        if query is None:
-            return [(record, None) for record in self._scan(op, offset, limit)]
-        scored = self._nearest(op, query, offset + limit)
-        hits: list[tuple[Record, float | None]] = list(scored[offset : offset + limit])
-        if len(hits) < limit:
-            # Items without a vector can't be ranked: they fill up, after all that can.
-            skipped = max(offset - len(scored), 0)
-            rest = self._scan(op, skipped, limit - len(hits), {"vector": False})
-            hits += [(record, None) for record in rest]
-        return hits
-
-    def _scan(self, op: SearchOp, offset: int, limit: int, *extra: Where) -> list[Record]:
-        where = _where([{"item": True}, *extra, *_within(op.namespace_prefix)], op)
-        if not op.filter and not (self.ttl_config and self.ttl_config.get("omit_expired")):
-            got = self._collection.get(
-                where=where, limit=limit, offset=offset, include=["metadatas", "documents"]
-            )
-            return [
-                Record.read(record_id, metadata, document)
-                for record_id, metadata, document in zip(
-                    got["ids"], got["metadatas"] or [], got["documents"] or [], strict=True
-                )
-            ]
-        return list(islice(self._matching(where, op), offset, offset + limit))
-
-    def _matching(self, where: Where, op: SearchOp) -> Iterator[Record]:
-        for page in pages(self._collection, where):
-            for record in page:
-                if matches(record.value, op.filter) and not self._omitted(record):
-                    yield record
-
-    def _nearest(
-        self, op: SearchOp, query: list[float], wanted: int
-    ) -> list[tuple[Record, float | None]]:
-        """Returns at least `wanted` items by falling score, or all that have a vector."""
-        where = _where([{"vector": True}, *_within(op.namespace_prefix)], op)
-        # A margin beyond what is asked: several vectors may be one item's, a filter may drop some,
-        # and equal scores at the edge must not depend on the index.
-        ask = wanted + max(8, wanted // 2)
-        while True:
-            got = self._collection.query(
-                query_embeddings=[query],  # type: ignore[arg-type]  # lists are invariant
-                where=where,
-                n_results=ask,
-                include=["metadatas", "documents", "distances"],
-            )
-            best = self._best(
-                got["ids"][0],
-                (got["metadatas"] or [[]])[0],
-                (got["documents"] or [[]])[0],
-                (got["distances"] or [[]])[0],
-            )
-            kept = [
-                (record, score)
-                for record, score in best
-                if matches(record.value, op.filter) and not self._omitted(record)
-            ]
-            if len(kept) >= wanted or len(got["ids"][0]) < ask:
-                kept.sort(
-                    key=lambda hit: (-round(hit[1], 6), hit[0].metadata["created"], hit[0].id)
-                )
-                return cast("list[tuple[Record, float | None]]", kept)
-            ask *= 3
-
-    def _best(
-        self,
-        ids: Sequence[str],
-        metadatas: Sequence[Any],
-        documents: Sequence[Any],
-        distances: Sequence[float],
-    ) -> list[tuple[Record, float]]:
-        """Returns each item once, with the score of its nearest vector."""
-        records = {
-            record_id: Record.read(record_id, metadata, document)
-            for record_id, metadata, document in zip(ids, metadatas, documents, strict=True)
-            if metadata["item"]
-        }
-        owners = [
-            metadata.get("of", record_id)
-            for record_id, metadata in zip(ids, metadatas, strict=True)
-        ]
-        records |= self._read(owner for owner in owners if owner not in records)
-        scores: dict[str, float] = {}
-        for owner, metadata, distance in zip(owners, metadatas, distances, strict=True):
-            record = records.get(owner)
-            # A vector of an overwritten or deleted item, left over from an interrupted write.
-            if record is None or record.metadata["updated"] != metadata["updated"]:
-                continue
-            score = 1.0 - float(distance)
-            if owner not in scores or score > scores[owner]:
-                scores[owner] = score
-        return [(records[owner], score) for owner, score in scores.items()]
-
-    def _list_namespaces(self, op: ListNamespacesOp) -> list[Namespace]:
-        where = _where(_within(_literal_prefix(op.match_conditions)), None)
-        # Identifiers begin with the namespace: reading them alone is several times quicker.
-        ids = set(self._collection.get(where=where or None, include=[])["ids"])
-        if self.ttl_config and self.ttl_config.get("omit_expired"):
-            ids -= set(self._expired())
-        found = {namespace_of(path) for path in {_path(record_id) for record_id in ids}}
-        found = {
-            namespace
-            for namespace in found
-            if all(_fits(condition, namespace) for condition in op.match_conditions or ())
-        }
-        if op.max_depth is not None:
-            found = {namespace[: op.max_depth] for namespace in found}
-        return sorted(found)[op.offset : op.offset + op.limit]
-
-    # Writing
-
-    def _write(self, puts: dict[str, PutOp], vectors: dict[str, list[float]]) -> None:
-        before: dict[str, Any] = {}
-        for chunk in _chunks(list(puts)):
-            got = self._collection.get(ids=chunk, include=["metadatas"])
-            before |= dict(zip(got["ids"], got["metadatas"] or [], strict=True))
-        ids: list[str] = []
-        embeddings: list[list[float]] = []
-        metadatas: list[dict[str, Any]] = []
-        documents: list[str] = []
-        stale: list[str] = []
-        for record, put in puts.items():
-            old = before.get(record)
-            had = int(old["vectors"]) if old else 0
-            if put.value is None:
-                if old is not None:
-                    stale += [record, *(vector_id(record, i) for i in range(1, had))]
-                continue
-            own = [vectors[text] for text in self.embedding.texts(dict(put.value), put.index)]
-            # Later than what it replaces even within a microsecond or when the clock went back:
-            # vectors belong to their item by this time.
-            updated = max(now(), int(old["updated"]) + 1 if old else 0)
-            metadata = metadata_of(
-                put.namespace,
-                put.value,
-                created=int(old["created"]) if old else updated,
-                updated=updated,
-                vectors=len(own),
-                ttl=put.ttl,
-            )
-            if put.index is not False and self.embedding.model is None:
-                metadata["unasked"] = True
-            # Chroma merges metadata on update; what is no longer there has to be named.
-            metadata |= {key: None for key in old or () if key not in metadata}
-            parts = vector_records(record, metadata, own, self.embedding.dimension)
-            ids += parts[0]
-            embeddings += parts[1]
-            metadatas += parts[2]
-            documents += [encode(put.namespace, put.key, put.value)] + [""] * (len(parts[0]) - 1)
-            stale += [vector_id(record, i) for i in range(max(len(own), 1), had)]
-        for start in range(0, len(ids), CHUNK):
-            part = slice(start, start + CHUNK)
-            self._collection.upsert(
-                ids=ids[part],
-                embeddings=embeddings[part],  # type: ignore[arg-type]  # lists are invariant
-                metadatas=metadatas[part],  # type: ignore[arg-type]  # None removes a key
-                documents=documents[part],
-            )
-        for chunk in _chunks(stale):
-            self._collection.delete(ids=chunk)
-
-    def _refresh(self, records: Iterable[Record]) -> None:
-        expiring = [record for record in records if record.ttl is not None]
-        if not expiring:
-            return
-        at = time.time()
-        for chunk in _chunks(expiring):
-            self._collection.update(
-                ids=[record.id for record in chunk],
-                metadatas=[{"expires": at + (record.ttl or 0.0) * 60} for record in chunk],
-            )
-
     # Expiry
-
-    def _expired(self) -> list[str]:
-        return self._collection.get(where=_over(time.time()), include=[])["ids"]
 
     def sweep_ttl(self) -> int:
         """Deletes expired items and returns how many. Blocks; see `asweep_ttl`."""
         with translated(self._connection.label), self._connection.write_lock:
-            at = time.time()
-            got = self._collection.get(where=_over(at), include=["metadatas"])
-            vectors = []
-            for record, metadata in zip(got["ids"], got["metadatas"] or [], strict=True):
-                count = int(cast("int", metadata["vectors"]))
-                vectors += [vector_id(record, i) for i in range(1, count)]
-            for chunk in _chunks(got["ids"]):
-                # The condition again: another process may have extended an item meanwhile.
-                self._collection.delete(ids=chunk, where=_over(at))
-            for chunk in _chunks(vectors):
-                self._collection.delete(ids=chunk)
-            return len(got["ids"])
+            return sweep(self._collection)
 
     async def asweep_ttl(self) -> int:
         """As `sweep_ttl`, without blocking the event loop."""
@@ -584,52 +356,6 @@ def _last_puts(ops: list[Op]) -> dict[str, PutOp]:
 
 def _queries(ops: list[Op]) -> list[str]:
     return list(dict.fromkeys(op.query for op in ops if isinstance(op, SearchOp) and op.query))
-
-
-def _chunks(values: list[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
-
-
-def _within(prefix: Namespace) -> list[Where]:
-    return [{prefix_key(len(prefix)): path_of(prefix)}] if prefix else []
-
-
-def _where(conditions: list[Where], op: SearchOp | None) -> Where:
-    found = conditions + prefilter(op.filter if op else None)
-    if len(found) > 1:
-        return {"$and": found}
-    return found[0] if found else {}
-
-
-def _over(at: float) -> Where:
-    # Both: extending an item while it is overwritten without a time must not make it expire.
-    return {"$and": [{"ttl": {"$gte": 0.0}}, {"expires": {"$lte": at}}]}
-
-
-def _path(record_id: str) -> str:
-    return record_id.partition("\t")[0]
-
-
-def _literal_prefix(conditions: Iterable[MatchCondition] | None) -> Namespace:
-    for condition in conditions or ():
-        if condition.match_type == "prefix":
-            head = tuple(condition.path)
-            return head[: head.index("*")] if "*" in head else head
-    return ()
-
-
-def _fits(condition: MatchCondition, namespace: Namespace) -> bool:
-    path = tuple(condition.path)
-    if len(namespace) < len(path):
-        return False
-    if condition.match_type == "prefix":
-        part = namespace[: len(path)]
-    elif condition.match_type == "suffix":
-        part = namespace[len(namespace) - len(path) :]
-    else:
-        raise ValueError(f"Unsupported match type: {condition.match_type}")
-    return all(wanted in {"*", label} for wanted, label in zip(path, part, strict=True))
 
 
 __all__ = ["ChromaStore", "Item", "SearchItem", "embedding_model"]

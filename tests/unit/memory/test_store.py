@@ -397,7 +397,7 @@ def test_empty_namespaces_are_not_listed(chroma):
 
 def after(monkeypatch, minutes, start=time.time()):  # noqa: B008 - the real time, before patching
     late = start + minutes * 60
-    monkeypatch.setattr("gems.memory.store.time.time", lambda: late)
+    monkeypatch.setattr("time.time", lambda: late)
 
 
 def test_expired_items_are_swept_with_their_vectors(chroma, monkeypatch):
