@@ -274,7 +274,8 @@ def _by_status(status: int, said: str, where: str, retry_after: float | None) ->
         (status == 403 or status >= 500) and _ABOUT_REQUEST.search(said)
     )
     if not refused and (status in RETRIED_STATUSES or status >= 500):
-        return ModelBusyError(f"{where} is busy (HTTP {status}): {said}", retry_after=retry_after)
+        state = "is busy" if status in (429, 503, 529) else "failed for now"
+        return ModelBusyError(f"{where} {state} (HTTP {status}): {said}", retry_after=retry_after)
     if refused:
         hint = "Is the model's name right, and does GEMS_MLLM_BASE_URL end in /v1?"
         return RequestRejectedError(

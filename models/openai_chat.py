@@ -117,11 +117,15 @@ class ReasoningChatOpenAI(ChatOpenAI):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         splitter = ThinkSplitter()
+        ended = self._use_responses_api({**kwargs, **self.model_kwargs})
         async for made in self._pieces(messages, stop=stop, **kwargs):
+            ended = ended or "finish_reason" in (made.generation_info or {})
             chunk = _split(made, splitter)
             if run_manager:
                 await run_manager.on_llm_new_token(_token(chunk), chunk=chunk)
             yield chunk
+        if not ended:  # the client takes a closed connection for the end of the answer
+            raise ConnectionError("the stream broke off in the middle of the answer")
         if last := _rest(splitter):
             yield last
 

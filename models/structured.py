@@ -283,7 +283,8 @@ def _explained(error: ValidationError) -> str:
 def _thought(messages: list[AIMessage], value: BaseModel) -> str:
     for message in reversed(messages):
         thought = thought_of(message)
-        if thought and not json_objects(thought):
+        said = message.tool_calls or text_of(message).strip()
+        if thought and said:  # without anything said, the thought is the answer itself
             return thought
     rationale = getattr(value, "rationale", "")
     return rationale if isinstance(rationale, str) else ""

@@ -82,8 +82,8 @@ class Fault:
     Attributes:
         kind: `status` answers with an error, `drop` closes the connection without an answer,
             `hang` answers nothing for `seconds`, `truncated` sends half of the JSON with a correct
-            length, `cut` announces more bytes than it sends, `html` sends a web page with HTTP
-            200, `error in 200` sends an error object with HTTP 200 (OpenRouter).
+            length, `cut` announces more bytes than it sends (a stream just ends), `html` sends
+            a web page with HTTP 200, `error in 200` sends an error object with HTTP 200 (OpenRouter).
     """
 
     kind: Literal["status", "drop", "hang", "truncated", "cut", "html", "error in 200"]
@@ -230,7 +230,8 @@ class OpenAIServer:
         message, finish = self._message(body, number)
         logprobs = self._logprobs(body, message)
         if body.get("stream"):
-            self._stream(http, body, message, finish, logprobs)
+            cut = fault is not None and fault.kind == "cut"
+            self._stream(http, body, message, finish, logprobs, cut=cut)
             return
         data = json.dumps(_completion(body, message, finish, logprobs)).encode()
         if fault is not None and fault.kind == "truncated":
@@ -366,6 +367,8 @@ class OpenAIServer:
         message: dict[str, Any],
         finish: str,
         logprobs: dict[str, Any] | None,
+        *,
+        cut: bool,
     ) -> None:
         http.send_response(200)
         http.send_header("Content-Type", "text/event-stream")
@@ -384,11 +387,12 @@ class OpenAIServer:
         events.append(_chunk(body, {}, finish, None))
         if (body.get("stream_options") or {}).get("include_usage"):
             events.append({**_chunk(body, {}, None, None), "choices": [], "usage": _USAGE})
-        for event in events:
+        for event in events[: len(events) // 2] if cut else events:
             ChatCompletionChunk.model_validate(event)
             http.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
             http.wfile.flush()
-        http.wfile.write(b"data: [DONE]\n\n")
+        if not cut:
+            http.wfile.write(b"data: [DONE]\n\n")
 
 
 # --- the protocol ---------------------------------------------------------------------------------

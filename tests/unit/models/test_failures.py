@@ -9,6 +9,7 @@ import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langgraph.errors import NodeTimeoutError
 
 from gems.errors import (
     ConfigurationError,
@@ -30,10 +31,6 @@ def http(status: int, **headers: str) -> httpx.HTTPStatusError:
     request = httpx.Request("POST", "http://127.0.0.1/v1")
     response = httpx.Response(status, request=request, headers=headers)
     return httpx.HTTPStatusError(f"HTTP {status}", request=request, response=response)
-
-
-class NodeTimeoutError(Exception):
-    """As langgraph names it."""
 
 
 class OutOfMemoryError(RuntimeError):
@@ -71,7 +68,7 @@ PASSING = [
     TimeoutError(),
     ConnectionResetError(),
     BrokenPipeError(),
-    NodeTimeoutError("node 'verifier'"),
+    NodeTimeoutError("verifier", 9.0, kind="run", run_timeout=8.0),
     OutOfMemoryError("CUDA out of memory"),
     RuntimeError("CUDA error: out of memory"),
     ThrottlingException(),
