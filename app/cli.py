@@ -14,7 +14,6 @@ from rich.markup import escape
 from ..errors import ConfigurationError, GemsError, InputError
 from . import doctor, generate, threads
 
-UNMET = 3
 FAILED = 1
 USAGE = 2
 

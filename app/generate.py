@@ -7,14 +7,16 @@ import json
 import re
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ..errors import InputError
-from ..graph.context import Context, check_context
 from ..settings import get_settings
+
+if TYPE_CHECKING:
+    from ..graph.context import Context
 
 UNMET = 3
 """Exit code of a run that finished with requirements unmet."""
@@ -88,6 +90,8 @@ def generate(
 
     Exit code: 0 when every requirement is met, 3 when some are not, 1 on failure, 2 on wrong usage.
     """
+    from ..graph.context import check_context  # LangGraph: not for `gems --help`
+
     width, height = _size(size)
     context = check_context(
         {

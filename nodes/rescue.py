@@ -21,6 +21,8 @@ def rescue(state: dict[str, Any], error: NodeError) -> Command[Literal["scorer",
     Raises:
         BaseException: What the node raised, when there is no image yet.
     """
+    if not isinstance(error.error, Exception):
+        raise error.error  # the process is going down: leave the thread as it is, to be resumed
     why = str(error.error)
     if error.node == "verifier":
         task = VerifierTask(**state)  # type: ignore[typeddict-item]  # a Send's own input

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Before anything imports the hub's library: no test may reach for a model over the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
