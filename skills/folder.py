@@ -31,7 +31,8 @@ DOCUMENT_NAMES = ("SKILL.md", "skill.md")
 
 def find_document(folder: Path) -> Path | None:
     """Returns the skill's main file, or None; a link counts as none."""
-    names = {entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)}
+    with os.scandir(folder) as entries:
+        names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
     return next((folder / name for name in DOCUMENT_NAMES if name in names), None)
 
 
@@ -43,19 +44,21 @@ def list_files(folder: Path) -> tuple[str, ...]:
     """
     found: list[str] = []
 
-    def walk(path: Path, prefix: str, depth: int) -> None:
-        for entry in sorted(os.scandir(path), key=lambda item: item.name):
+    def walk(path: str, prefix: str, depth: int) -> None:
+        with os.scandir(path) as entries:
+            ordered = sorted(entries, key=lambda item: item.name)
+        for entry in ordered:
             if entry.name.startswith(".") or len(found) >= MAX_FILES:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if depth < MAX_FOLDER_DEPTH:
-                    walk(Path(entry.path), f"{prefix}{entry.name}/", depth + 1)
+                    walk(entry.path, f"{prefix}{entry.name}/", depth + 1)
             elif entry.is_file(follow_symlinks=False) and not (
                 depth == 0 and entry.name in DOCUMENT_NAMES
             ):
                 found.append(prefix + entry.name)
 
-    walk(folder, "", 0)
+    walk(os.fspath(folder), "", 0)
     return tuple(sorted(found))
 
 

@@ -240,7 +240,8 @@ def _skill_folders(source: SkillSource, problems: list[SkillProblem]) -> list[Pa
             message = "A linked skill folder is not followed in a project."
             problems.append(SkillProblem(Path(entry.path), 1, message))
             continue
-        folders.append(Path(entry.path).resolve())
+        folder = Path(entry.path)
+        folders.append(folder.resolve() if entry.is_symlink() else folder)
     if len(folders) > MAX_SKILLS:
         message = f"This source has {len(folders)} folders; the first {MAX_SKILLS} are read."
         problems.append(SkillProblem(source.folder, 1, message, skipped=False))

@@ -17,6 +17,8 @@ from .skill_folders import make_skill
 class TopicEmbeddings(Embeddings):
     """Knows two topics, by words that the descriptions and the prompts do not share."""
 
+    name = "topics"
+
     def __init__(self) -> None:
         self.embedded: list[str] = []
 
@@ -103,3 +105,25 @@ def test_a_failing_model_leaves_the_words_and_a_warning_without_its_secrets(
 def test_what_a_skill_is_not_for_does_not_attract_it(many: SkillLibrary) -> None:
     assert "dogs" not in trigger_text(many.skills["hanzi"])
     assert "招牌" in trigger_text(many.skills["hanzi"])
+
+
+def test_variants_of_one_skill_do_not_take_every_place(many: SkillLibrary) -> None:
+    shown = select(many, "invoices of any kind, with creatures", k=4, budget_chars=2_000)
+    assert "pets" in shown
+
+
+def test_vectors_are_kept_between_processes_and_damage_is_survived(
+    many: SkillLibrary, tmp_path: Path
+) -> None:
+    def embedded() -> int:
+        fresh = TopicEmbeddings()  # a new object: what another process would have
+        shown = select(many, "a hound", k=3, budget_chars=500, embeddings=fresh, cache=cache)
+        assert "pets" in shown
+        return len(fresh.embedded)
+
+    cache = tmp_path / "cache"
+    assert embedded() == len(many.skills)
+    assert embedded() == 0
+    (file,) = cache.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    assert embedded() == len(many.skills)
