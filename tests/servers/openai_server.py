@@ -82,7 +82,6 @@ class Fault:
     Attributes:
         kind: `status` answers with an error, `drop` closes the connection without an answer,
             `hang` answers nothing for `seconds`, `truncated` sends half of the JSON with a correct
-            length, `cut` announces more bytes than it sends (a stream just ends), `html`
             length, `cut` announces more bytes than it sends (a stream just ends), `html` sends a
             web page with HTTP 200, `error in 200` sends an error object with HTTP 200
             (OpenRouter).
