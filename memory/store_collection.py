@@ -28,8 +28,8 @@ PAGE = 500
 _INDEX: Any = {
     "hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 32}
 }
-"""Above Chroma's defaults (100, 100, 16): among 10,000 random vectors the ten nearest came back to
-93.6 % with 16 neighbours; experiences are few and worth finding."""
+"""Above Chroma's defaults (100, 100, 16): of the ten nearest among 10,000 random vectors of 384
+dimensions 93.6 % came back with 16 neighbours, all with 32."""
 
 NO_MODEL = ("none", 2)
 """What a collection records that was made without embeddings; vectors are placeholders."""

@@ -527,6 +527,12 @@ def test_a_folder_keeps_its_items_and_may_be_opened_twice_in_one_process(tmp_pat
         assert keys(again.search((), query="cube")) == ["k", "k2"]
 
 
+def test_chroma_sends_no_telemetry(tmp_path):
+    for location in ("memory:", str(tmp_path)):
+        with ChromaStore(location) as store:
+            assert store._connection.client.get_settings().anonymized_telemetry is False
+
+
 def test_a_closed_store_says_so():
     store = ChromaStore()
     store.close()
