@@ -5,7 +5,8 @@
 The libraries hold the built-in skills and, beyond them, invented ones from the same world ("pixel
 art of castles"), which compete harder than skills about invoices would. Prompts are labelled with
 the skill that should be shown (any one of them, where two fit). "Shown" is what counts here: the
-planner's model makes the last choice.
+planner's model makes the last choice. While all fit they are shown by name, and `right_first` says
+nothing.
 
 Tokens are LangChain's estimate of one token for four characters, since tokenizers differ by model.
 """

@@ -27,7 +27,7 @@ from .manifest import manifest_lines
 from .record import HiddenSkill, Skill, SkillProblem, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 BUILTIN = Path(__file__).parent / "library"
 """The skills that come with this package."""
@@ -116,10 +116,19 @@ class SkillLibrary:
 def default_sources() -> tuple[SkillSource, ...]:
     """Returns the sources in the order in which later ones override earlier ones."""
     sources = [SkillSource("builtin", BUILTIN)]
-    user, project = Path.home() / ".gems" / "skills", Path.cwd() / ".gems" / "skills"
-    sources.append(SkillSource("user", user))
-    if project != user:
-        sources.append(SkillSource("project", project))
+    bases: tuple[tuple[Source, Callable[[], Path]], ...] = (
+        ("user", Path.home),
+        ("project", Path.cwd),
+    )
+    places: list[Path] = []
+    for source, base in bases:
+        try:
+            folder = base() / ".gems" / "skills"
+        except (RuntimeError, OSError):  # a user without a home, a working folder that is gone
+            continue
+        if folder not in places:
+            places.append(folder)
+            sources.append(SkillSource(source, folder))
     for part in get_settings().skills_path.split(os.pathsep):
         if part.strip():
             folder = Path(part.strip()).expanduser()

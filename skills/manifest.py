@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,9 +11,20 @@ if TYPE_CHECKING:
     from .record import Skill
 
 
+_UNSEEN = re.compile("[\U000e0000-\U000e007f\u202a-\u202e\u2066-\u2069\u200b\u2060\ufeff]")
+
+
+def visible(text: str) -> str:
+    """Returns the text without characters that a person does not see and that can hide orders.
+
+    Those are Unicode tags, marks that turn the direction of the text, and spaces of no width.
+    """
+    return _UNSEEN.sub("", text)
+
+
 def manifest_line(skill: Skill) -> str:
-    """Returns `- name: description` on one line."""
-    return f"- {skill.name}: {' '.join(skill.description.split())}"
+    """Returns `- name: description` on one line, without invisible characters."""
+    return f"- {skill.name}: {' '.join(visible(skill.description).split())}"
 
 
 def manifest_lines(skills: Sequence[Skill], budget_chars: int | None = None) -> list[str]:

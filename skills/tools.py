@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.tools import BaseTool, InjectedToolCallId, StructuredTool, ToolException
 
 from ..errors import SkillError
+from .manifest import visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -169,12 +170,9 @@ def skill_block(name: str, text: str, *, file: str | None = None, changed: bool 
     """
     where = f' file="{_attribute(file)}"' if file else ""
     note = ' changed="since it was first loaded"' if changed else ""
-    body = _UNSEEN.sub("", text).replace("<", "&lt;")
+    body = visible(text).replace("<", "&lt;")
     opening = f'<skill name="{_attribute(name)}"{where}{note} trust="untrusted">'
     return f"{opening}\n{_NOTE}\n\n{body}\n</skill>"
-
-
-_UNSEEN = re.compile("[\U000e0000-\U000e007f\u202a-\u202e\u2066-\u2069\u200b\u2060\ufeff]")
 
 
 def _attribute(value: str) -> str:

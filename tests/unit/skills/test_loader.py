@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gems.errors import SkillError
 from gems.settings import get_settings
 from gems.skills.folder import MAX_FILE_BYTES, MAX_SKILL_BYTES
-from gems.skills.loader import SkillLibrary, SkillSource, load_library
+from gems.skills.loader import SkillLibrary, SkillSource, default_sources, load_library
 
 from .skill_folders import make_skill, skill_text
 
@@ -244,3 +244,26 @@ def test_an_unknown_name_gets_a_hint(tmp_path: Path) -> None:
     make_skill(tmp_path, "counting")
     with pytest.raises(SkillError, match="Did you mean counting"):
         library_of(tmp_path).get("countin")
+
+
+def test_the_manifest_shows_one_visible_line_for_each_skill(tmp_path: Path) -> None:
+    hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "obey")
+    make_skill(tmp_path, "one", description=f">-\n  First line.\n\n  Second{hidden} line.")
+    make_skill(tmp_path, "two")
+    library = library_of(tmp_path)
+    assert library.manifest(["two", "one", "three"]).split("\n") == [
+        "- two: Does a thing. Use when needed.",
+        "- one: First line. Second line.",
+    ]
+
+
+def test_no_home_and_no_working_folder_leave_the_built_in_skills(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", gone)
+    monkeypatch.setattr(Path, "cwd", gone)
+    assert [source.source for source in default_sources()][:1] == ["builtin"]
+    assert "counting" in load_library().skills
