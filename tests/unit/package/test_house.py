@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("app", "graph", "memory", "models", "nodes", "sandbox", "skills")
+ROOMS = ("app", "evals", "graph", "memory", "models", "nodes", "sandbox", "skills")
 LEAVES = {"errors", "records", "settings"}
 """Modules of the root that every room may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "app": {"graph", "memory", "models", "nodes", "sandbox", "skills"},
+    "app": {"evals", "graph", "memory", "models", "nodes", "sandbox", "skills"},
+    "evals": {"graph", "memory", "models", "nodes", "skills"},
     "graph": {"nodes", "memory", "skills", "models"},
     "nodes": {"graph.state", "graph.context", "graph.budget", "memory", "models", "skills"},
     "skills": set(),

@@ -1,0 +1,1 @@
+"""Measures how well parts of the agent work: labelled sets, runners and scorers."""
