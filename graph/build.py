@@ -20,11 +20,12 @@ from ..nodes.recall import recall
 from ..nodes.refiner import refiner
 from ..nodes.rescue import rescue
 from ..nodes.review import review
+from ..nodes.reviser import reviser
 from ..nodes.scorer import scorer
 from ..nodes.summarizer import summarizer
 from ..nodes.verifier import verifier
 from .context import Context
-from .routing import after_generator, after_recall, after_review, after_scorer
+from .routing import after_generator, after_intake, after_recall, after_review, after_scorer
 from .state import GemsInput, GemsOutput, State, VerifierTask
 
 
@@ -49,6 +50,7 @@ def build_graph(
     builder.set_node_defaults(error_handler=rescue)
 
     builder.add_node("intake", intake)
+    builder.add_node("reviser", reviser)
     builder.add_node("recall", recall)
     builder.add_node("planner", planner_graph())
     builder.add_node("decomposer", decomposer)
@@ -62,12 +64,13 @@ def build_graph(
     builder.add_node("finalizer", finalizer)
 
     builder.add_edge(START, "intake")
-    builder.add_edge("intake", "recall")
-    builder.add_conditional_edges("recall", after_recall, ["planner", "decomposer"])
+    builder.add_conditional_edges("intake", after_intake, ["reviser", "recall"])
+    builder.add_edge("reviser", "recall")
+    builder.add_conditional_edges("recall", after_recall, ["planner", "decomposer", "approval"])
     builder.add_edge("planner", "approval")
     builder.add_edge("decomposer", "approval")
     builder.add_edge("approval", "generator")
-    builder.add_conditional_edges("generator", after_generator, ["verifier", "scorer"])
+    builder.add_conditional_edges("generator", after_generator, ["verifier", "scorer", "refiner"])
     builder.add_edge("verifier", "scorer")
     builder.add_conditional_edges(
         "scorer", after_scorer, ["verifier", "review", "summarizer", "finalizer"]

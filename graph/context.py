@@ -58,6 +58,14 @@ class Context:
         str,
         Field(description="Skills the planner may load: 'all', 'none', or names with commas."),
     ] = "all"
+    manifest_skills: Annotated[
+        int,
+        Field(ge=1, le=200, description="Skills shown to the planner when not all of them fit."),
+    ] = 20
+    manifest_chars: Annotated[
+        int,
+        Field(ge=500, le=100_000, description="Characters that the list of skills may have."),
+    ] = 12_000
     max_skills: Annotated[
         int, Field(ge=0, le=8, description="Skills the planner may load in one run at most.")
     ] = 2
@@ -93,6 +101,34 @@ class Context:
         Literal["all", "best_and_last", "none"],
         Field(description="Images of earlier attempts that the refiner sees."),
     ] = "best_and_last"
+    refine_by: Annotated[
+        Literal["prompt", "edit", "auto"],
+        Field(
+            description="Refine by a new image from a new prompt (prompt), by editing the best "
+            "image where the generator can (edit), or as the refiner chooses (auto)."
+        ),
+    ] = "prompt"
+    trajectory: Annotated[
+        Literal["experiences", "raw", "none"],
+        Field(
+            description="What the refiner remembers of earlier rounds: compressed experiences "
+            "(the paper's memory), the raw thoughts, or nothing but the last round."
+        ),
+    ] = "experiences"
+    memory: Annotated[
+        Literal["on", "off"],
+        Field(description="Learn from runs and recall what similar past tasks taught."),
+    ] = "on"
+    recall_limit: Annotated[
+        int, Field(ge=0, le=10, description="Lessons of past runs recalled at most.")
+    ] = 3
+    user: Annotated[
+        str,
+        Field(
+            max_length=200,
+            description="Whose lessons; a server with logins takes the person who is logged in.",
+        ),
+    ] = "local"
     max_seconds: Annotated[
         float | None,
         Field(description="Working seconds after which the run ends with its best image."),

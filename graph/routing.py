@@ -13,13 +13,34 @@ from .context import Context, context_of
 from .state import State
 
 
-def after_recall(state: State) -> Sequence[Literal["planner", "decomposer"]]:
-    """Returns planner and decomposer in parallel; the planner alone with given requirements."""
-    return ["planner"] if state["requirements"] else ["planner", "decomposer"]
+def after_intake(state: State) -> Literal["reviser", "recall"]:
+    """Returns the reviser when a thread goes on with something new, else recall."""
+    return "reviser" if state["worked_on"] not in ("", state["prompt"]) else "recall"
 
 
-def after_generator(state: State, runtime: Runtime[Context]) -> list[Send] | Literal["scorer"]:
-    """Returns one verifier for each question; the scorer when there is nothing left to ask with."""
+def after_recall(state: State) -> Sequence[Literal["planner", "decomposer", "approval"]]:
+    """Returns planner and decomposer in parallel, without the one whose work is there already.
+
+    Requirements that the caller gave need no decomposer; a turn that starts by editing the last
+    image needs no planner.
+    """
+    ahead: list[Literal["planner", "decomposer", "approval"]] = []
+    if not state["prompts"]:
+        ahead.append("planner")
+    if not state["requirements"]:
+        ahead.append("decomposer")
+    return ahead or ["approval"]
+
+
+def after_generator(
+    state: State, runtime: Runtime[Context]
+) -> list[Send] | Literal["scorer", "refiner"]:
+    """Returns one verifier for each question; the scorer when there is nothing left to ask with.
+
+    Prompts that moderation refused go to the refiner, to be worded anew.
+    """
+    if state["refused"]:
+        return "refiner"
     return _verifiers(state, context_of(runtime)) or "scorer"
 
 

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.store.base import BaseStore
 
-from ..errors import GemsError
+from ..errors import GemsError, MemoryStoreError
 from ..memory.artifacts import artifact_store
 from ..memory.checkpoints import open_checkpointer
+from ..memory.store_factory import open_store
 from ..records import Attempt, ImageRef, Requirement, Usage
 from .build import build_graph
 from .context import Context, check_context
-from .state import GemsInput, StopReason
+from .state import GemsInput, GemsOutput, State, StopReason
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +150,26 @@ def run_input(
     return given
 
 
+@asynccontextmanager
+async def open_graph() -> AsyncIterator[CompiledStateGraph[State, Context, GemsInput, GemsOutput]]:
+    """The graph with the checkpointer and the experience memory of the settings, closed at the end.
+
+    When another process holds the memory's folder, the graph comes without memory, and the log says
+    so: a run is worth more than a lesson.
+
+    Raises:
+        ConfigurationError: The checkpointer can't be opened.
+    """
+    async with AsyncExitStack() as stack:
+        checkpointer = await stack.enter_async_context(open_checkpointer())
+        store: BaseStore | None = None
+        try:
+            store = await stack.enter_async_context(open_store())
+        except MemoryStoreError as error:
+            _log.warning("This run neither recalls nor learns: %s", error)
+        yield build_graph(checkpointer=checkpointer, store=store)
+
+
 async def agenerate(
     prompt: str,
     *,
@@ -170,8 +197,7 @@ async def agenerate(
     """
     settings = check_context(asdict(context or Context()))
     thread = thread_id or str(uuid.uuid4())
-    async with open_checkpointer() as checkpointer:
-        graph = build_graph(checkpointer=checkpointer)
+    async with open_graph() as graph:
         values = await graph.ainvoke(
             run_input(
                 prompt, negative_prompt=negative_prompt, requirements=requirements, seed=seed

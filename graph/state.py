@@ -12,6 +12,7 @@ from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
+from ..memory.experiences import Lesson
 from ..records import Attempt, Experience, ImageRef, Requirement, RoleUsage, Usage, Verdict
 
 StopReason = Literal[
@@ -47,6 +48,15 @@ def merge_attempts(old: list[Attempt] | None, new: list[Attempt] | None) -> list
     merged = {attempt["id"]: attempt for attempt in old or ()}
     merged.update((attempt["id"], attempt) for attempt in new or ())
     return list(merged.values())
+
+
+def merge_requirements(
+    old: list[Requirement] | None, new: list[Requirement] | None
+) -> list[Requirement]:
+    """Returns the requirements by id, the first wording of each."""
+    merged = {item["id"]: item for item in new or ()}
+    merged.update((item["id"], item) for item in old or ())
+    return sorted(merged.values(), key=lambda item: int(item["id"].removeprefix("r")))
 
 
 def merge_experiences(
@@ -170,9 +180,19 @@ class State(TypedDict, total=False):
         prompts: Wordings for the current round, one for each candidate.
         thought: The raw reasoning behind `prompts`; emptied once it is compressed.
         skills: Names of the skills that the planner loaded.
-        lessons: What similar past tasks taught, as sentences of advice.
+        rationale: Why `prompts` are what they are, in the model's words.
+        lessons: What similar past tasks taught.
         verdicts: Verdicts that the scorer has not folded in yet.
         feedback: What a person said about the last round.
+        edit_of: Id of the attempt whose image the next round edits; empty to make new ones.
+        refused: What the generator's moderation said to the last prompts; empty if nothing.
+        refusals: How often it refused in this turn.
+        message: The user's own words of this turn; `prompt` is the whole task they stand for.
+        previous: Id of the best attempt of the turn before; empty in the first.
+        worked_on: The whole task of the turn before.
+        carried: The best attempt of the turn before, as facts for the planner.
+        digest: What the thread's earlier turns taught, compressed into one experience.
+        asked: Every requirement of the thread by its id; `requirements` are the current ones.
         stretches: When nodes of this turn were at work.
         calls_before: Model calls of the thread's earlier turns (budgets count one turn).
     """
@@ -188,12 +208,22 @@ class State(TypedDict, total=False):
     round: int
     prompts: list[str]
     thought: str
+    rationale: str
     skills: list[str]
-    lessons: list[str]
+    lessons: list[Lesson]
     attempts: Annotated[list[Attempt], merge_attempts]
     verdicts: Annotated[list[AttemptVerdict], merge_verdicts]
     experiences: Annotated[list[Experience], merge_experiences]
     feedback: str
+    edit_of: str
+    refused: str
+    refusals: int
+    message: str
+    previous: str
+    worked_on: str
+    carried: str
+    digest: str
+    asked: Annotated[list[Requirement], merge_requirements]
     best: str
     image: ImageRef
     score: float

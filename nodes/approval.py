@@ -36,7 +36,9 @@ async def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     )
     update: dict[str, Any] = {}
     if isinstance(answer, dict) and answer.get("requirements"):
-        update["requirements"] = settle_requirements(answer["requirements"], "reviewer")
+        update["requirements"] = settle_requirements(
+            answer["requirements"], "reviewer", state["asked"]
+        )
     if isinstance(answer, dict) and answer.get("prompts"):
         update["prompts"] = [str(prompt) for prompt in answer["prompts"] if str(prompt).strip()]
     return update

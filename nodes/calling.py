@@ -52,18 +52,19 @@ Update = dict[str, Any]
 
 
 def durable(
-    name: str, timeout: TimeoutPolicy
+    name: str, timeout: TimeoutPolicy, retries: RetryPolicy
 ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
     """Returns a decorator that makes an async function a retried LangGraph task.
 
     It is `langgraph.func.task` with types that mypy can follow: given policies, `task` itself is
     typed for async and plain functions at once, and neither is inferred.
     """
-    made: Any = task(name=name, retry_policy=RETRIES, timeout=timeout)
+    made: Any = task(name=name, retry_policy=retries, timeout=timeout)
     return cast(Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]], made)
 
 
-@durable("call_model", CALL_TIMEOUT)
+# `complete` waits and tries again by itself, as the endpoint asks; this is for what it can't see.
+@durable("call_model", CALL_TIMEOUT, RETRIES._replace(max_attempts=2))
 async def call_model(
     spec: str, messages: list[BaseMessage], options: dict[str, Any], seconds_left: float | None
 ) -> AIMessage:

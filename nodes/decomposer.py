@@ -71,13 +71,8 @@ async def decomposer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     try:
         reply = await ask(model, conversation(SYSTEM, text), RequirementList, model_key=model.key)
     except OutOfTimeError:
-        question = f"Does the image show this: {state['prompt']}"
-        return {
-            "requirements": settle_requirements([question], "decomposer"),
-            "usage": model.usage(),
-        }
-    asked = [item.model_dump() for item in reply.value.requirements]
-    return {
-        "requirements": settle_requirements(asked[:MAX_REQUIREMENTS], "decomposer"),
-        "usage": model.usage(),
-    }
+        listed: list[Any] = [f"Does the image show this: {state['prompt']}"]
+    else:
+        listed = [item.model_dump() for item in reply.value.requirements]
+    found = settle_requirements(listed[:MAX_REQUIREMENTS], "decomposer", state["asked"])
+    return {"requirements": found, "asked": found, "usage": model.usage()}

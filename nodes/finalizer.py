@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
 from ..errors import GemsError
-from ..graph.context import Context
+from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn
+from ..memory import experiences
 from ..memory.artifacts import artifact_store
 from ..records import Attempt, Requirement
 from .calling import timed
+from .distilling import draft_lesson, lessons_that_helped
+from .recall import user_of
 from .scorer import best_attempt
 
 PREVIEW_SIDE = 320
@@ -50,11 +53,45 @@ async def finalizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "best": best["id"],
         "score": best["score"],
         "requirements": requirements,
+        "worked_on": state["prompt"],
         "verdicts": Overwrite([]),
     }
     if state["chat"]:
-        update["messages"] = [await _chat_answer(best, requirements, state["stopped_because"])]
-    return update
+        answer = await _chat_answer(best, requirements, state["stopped_because"])
+        update["messages"] = [*_without_previews(state["messages"]), answer]
+    problem = await _learn(state, runtime)
+    return {**update, "notices": [problem]} if problem else update
+
+
+async def _learn(state: State, runtime: Runtime[Context]) -> str:
+    """Stores what the run taught and whether recalled lessons helped; returns what went wrong."""
+    context = context_of(runtime)
+    store = runtime.store
+    if store is None or context.memory == "off":
+        return ""
+    draft = draft_lesson(state)
+    helped, idle = lessons_that_helped(state)
+    user, generator = user_of(runtime), context.image_generator()
+    try:
+        await experiences.credit(store, helped, helped=True)
+        await experiences.credit(store, idle, helped=False)
+        if draft is not None:
+            await experiences.learn(store, user=user, generator=generator, record=draft)
+    except GemsError as error:
+        return f"Nothing was learned: {error}"
+    return ""
+
+
+def _without_previews(messages: list[AnyMessage]) -> list[AnyMessage]:
+    """Returns our earlier answers without their images; `add_messages` replaces them by id.
+
+    Every message stands in every later checkpoint: only the latest answer keeps its preview.
+    """
+    return [
+        message.model_copy(update={"content": message.text})
+        for message in messages
+        if isinstance(message, AIMessage) and "image" in message.additional_kwargs
+    ]
 
 
 async def _chat_answer(

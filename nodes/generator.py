@@ -10,20 +10,25 @@ from typing import Any
 from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import TimeoutPolicy
+from PIL import Image
 from typing_extensions import TypedDict
 
-from ..errors import GeneratorBusyError
+from ..errors import GenerationRefusedError, GeneratorBusyError
 from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn
 from ..memory.artifacts import artifact_store
+from ..memory.pixels import decode
 from ..models.generators.base import GenerationRequest
 from ..models.generators.registry import image_generator
 from ..records import Attempt, ImageRef, RoleUsage
-from .calling import OutOfTimeError, durable, seconds_left, timed
+from .calling import RETRIES, OutOfTimeError, durable, seconds_left, timed
 from .provenance import png_text
 
 GENERATION_TIMEOUT = TimeoutPolicy(run_timeout=3600)
 """Last resort for one image: a 20B model with sequential offload needs minutes, not hours."""
+
+MAX_REFUSALS = 1
+"""Refused prompts are worded anew once in a turn; more would be probing the moderation."""
 
 LONGEST_WAIT = 60.0
 """Seconds that a server's Retry-After is honoured before a retry."""
@@ -44,18 +49,19 @@ def attempt_seed(run_seed: int, turn: int, round_: int, candidate: int) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") >> 1
 
 
-@durable("generate_image", GENERATION_TIMEOUT)
+@durable("generate_image", GENERATION_TIMEOUT, RETRIES)
 async def generate_image(
     spec: str,
     prompt: str,
     negative_prompt: str,
     seed: int,
     settings: dict[str, Any],
+    base: ImageRef | None,
     thread: str,
     attempt: str,
     seconds_left: float | None,
 ) -> Generated:
-    """Makes one image and stores it; finished ones are not made again when a run resumes."""
+    """Makes one image, from `base` when it edits; finished ones are not made again on resume."""
     began = time.perf_counter()
     generator = await asyncio.to_thread(image_generator, spec)
     write = get_stream_writer()
@@ -67,6 +73,7 @@ async def generate_image(
         prompt=prompt,
         negative_prompt=negative_prompt,
         seed=seed,
+        references=await _references(base),
         progress=progress,
         **settings,
     )
@@ -91,11 +98,18 @@ async def generate_image(
     )
 
 
+async def _references(base: ImageRef | None) -> tuple[Image.Image, ...]:
+    if base is None:
+        return ()
+    return (await asyncio.to_thread(decode, await artifact_store().load(base)),)
+
+
 @timed
 async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Returns one attempt for each candidate, not judged yet.
 
-    A candidate that fails is left out while another succeeds.
+    A candidate that fails is left out while another succeeds. The first time in a turn that
+    moderation refuses all of them, the refusal is returned for the refiner to word them anew.
 
     Raises:
         GenerationError: Every candidate failed for good.
@@ -113,6 +127,14 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     limit = seconds_left(state, context) if attempts_of_turn(state) else None
     turn, round_ = state["turn"], state["round"]
     prompts = state["prompts"] or [state["prompt"]]
+    base = (
+        next(
+            (item["image"] for item in state.get("attempts", []) if item["id"] == state["edit_of"]),
+            None,
+        )
+        if state["edit_of"]
+        else None
+    )
     numbers = range(1, context.candidates + 1)
     wordings = [prompts[(number - 1) % len(prompts)] for number in numbers]
     results = await asyncio.gather(
@@ -123,6 +145,7 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
                 state["negative_prompt"],
                 attempt_seed(state["seed"], turn, round_, number),
                 settings,
+                base,
                 thread,
                 f"t{turn}r{round_}c{number}",
                 limit,
@@ -152,6 +175,8 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
                 generator=spec,
                 image=result["image"],
                 skills=state["skills"],
+                rationale=state["rationale"],
+                edited_from=state["edit_of"],
                 verdicts=[],
                 score=0.0,
                 confidence=0.0,
@@ -159,6 +184,11 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             )
         )
     if not attempts:
+        refusal = next(
+            (item for item in failures if isinstance(item, GenerationRefusedError)), None
+        )
+        if refusal is not None and state["refusals"] < MAX_REFUSALS:
+            return {"refused": str(refusal), "refusals": state["refusals"] + 1, "notices": notices}
         raise failures[0]
     spent = RoleUsage(
         calls=len(attempts),

@@ -52,21 +52,32 @@ async def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         seed = context.seed if context.seed is not None else secrets.randbelow(2**31)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise InputError(f"seed: {seed!r} is not a whole number from 0 to 2147483647.")
+    given = settle_requirements(_given_requirements(state, turn), "caller", state.get("asked", []))
     return {
         "turn": turn,
         "chat": chat,
         "answered": message.id if message is not None and message.id else "",
         "prompt": prompt,
+        "message": prompt,
+        "previous": state.get("best", ""),
+        "worked_on": state.get("worked_on", ""),
+        "digest": state.get("digest", ""),
+        "carried": "",
         "negative_prompt": state.get("negative_prompt", "").strip(),
         "seed": seed,
-        "requirements": settle_requirements(_given_requirements(state, turn), "caller"),
+        "requirements": given,
+        "asked": given,
         "round": 1,
         "prompts": [],
         "thought": "",
+        "rationale": "",
         "skills": [],
         "lessons": [],
         "verdicts": Overwrite([]),
         "feedback": "",
+        "edit_of": "",
+        "refused": "",
+        "refusals": 0,
         "best": "",
         "score": 0.0,
         "stopped_because": "",

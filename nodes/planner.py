@@ -11,6 +11,7 @@ import asyncio
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
@@ -23,13 +24,17 @@ from typing_extensions import TypedDict
 from ..errors import ModelError
 from ..graph.context import Context, context_of
 from ..graph.state import add_usage, merge_stretches
+from ..memory.experiences import Lesson
+from ..models.embeddings import load_embeddings
 from ..models.structured import ask, thought_of
 from ..records import Requirement, Usage
+from ..settings import get_settings
 from ..skills.loader import SkillLibrary, load_library
+from ..skills.selection import aselect
 from ..skills.tools import aexpand_skill_messages, loaded_skills, skill_tools
 from .calling import OutOfTimeError, RoleModel, conversation, timed
 from .quotes import keep_quotes
-from .tagged import blocks, same_wording, tagged
+from .tagged import advice_lines, blocks, cut_to_words, same_wording, tagged
 
 CALLS_FOR_OTHERS = 2
 """Model calls kept back for the decomposer and one verification when `max_model_calls` is small."""
@@ -49,6 +54,8 @@ style. Add nothing that contradicts it.
 - What is easily missed (counts, positions, text) comes first, concrete, in short sentences of \
 its own.
 - Make implied things visible: name what a landmark, an era or a process looks like.
+- <lessons> are advice from similar tasks: use what fits, ignore what does not. \
+<earlier_attempt> is the image the user saw last: keep the wording of what passed there.
 - A plain prompt may stay nearly as it is; decoration that was not asked for costs accuracy.
 - Describe the image only. No instructions to a person, no explanations.
 - With more than one candidate, write prompts that differ in structure (order, viewpoint, \
@@ -77,7 +84,8 @@ class PlannerInput(TypedDict, total=False):
     prompt: str
     negative_prompt: str
     requirements: list[Requirement]
-    lessons: list[str]
+    lessons: list[Lesson]
+    carried: str
 
 
 class PlannerOutput(TypedDict, total=False):
@@ -86,6 +94,7 @@ class PlannerOutput(TypedDict, total=False):
     prompts: list[str]
     skills: list[str]
     thought: str
+    rationale: str
     notices: list[str]
     usage: Usage
     stretches: list[list[float]]
@@ -103,6 +112,7 @@ class PlannerState(PlannerInput, total=False):
     prompts: list[str]
     skills: list[str]
     thought: str
+    rationale: str
     notices: list[str]
     usage: Annotated[Usage, add_usage]
     stretches: Annotated[list[list[float]], merge_stretches]
@@ -123,12 +133,14 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
     model = RoleModel("planner", context, context.max_seconds)
     dialogue = state.get("dialogue", [])
     own = loaded_skills(dialogue)
+    manifest = await _offered(state["prompt"], context, library)
     messages = [
-        *_question(state, context, library),
+        *_question(state, context, manifest),
         *await aexpand_skill_messages(dialogue, library),
     ]
     try:
-        answer = await _next_step(model, messages, state, context, library)
+        offered = skill_tools(library) if manifest and _may_call_again(state, context) else []
+        answer = await _next_step(model, messages, offered)
         if isinstance(answer, AIMessage):
             return {"dialogue": [answer], "usage": model.usage()}
         written, thought = answer
@@ -137,6 +149,7 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
             "prompts": [state["prompt"]],
             "skills": list(own),
             "thought": "",
+            "rationale": "",
             "notices": ["max_seconds ran out while planning: the prompt was used as it is."],
             "usage": model.usage(),
         }
@@ -144,6 +157,7 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
         "prompts": _usable(written.prompts, state["prompt"], context.candidates),
         "skills": list(own),
         "thought": thought or written.rationale,
+        "rationale": cut_to_words(written.rationale, 80),
         "usage": model.usage(),
     }
 
@@ -151,14 +165,10 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
 async def _next_step(
     model: RoleModel,
     messages: list[BaseMessage],
-    state: PlannerState,
-    context: Context,
-    library: SkillLibrary,
+    offered: list[BaseTool],
 ) -> AIMessage | tuple[GenerationPlan, str]:
     """Returns the model's skill calls, or its plan with the thought behind it."""
-    tools = [WRITE_PROMPT_TOOL]
-    if _may_call_again(state, context) and _offered(context, library):
-        tools = [convert_to_openai_tool(tool) for tool in skill_tools(library)] + tools
+    tools = [*(convert_to_openai_tool(tool) for tool in offered), WRITE_PROMPT_TOOL]
     try:
         answer = await model(messages, tools=tools)
     except ModelError as error:
@@ -172,7 +182,7 @@ async def _next_step(
             except ValidationError:
                 break
     else:
-        if answer.tool_calls and len(tools) > 1:
+        if answer.tool_calls and offered:
             return answer
     reply = await ask(model, messages, GenerationPlan, model_key=model.key)
     return reply.value, reply.thought
@@ -187,21 +197,39 @@ def _may_call_again(state: PlannerState, context: Context) -> bool:
     return budget is None or turns + 2 <= budget - CALLS_FOR_OTHERS
 
 
-def _offered(context: Context, library: SkillLibrary) -> str:
-    """Returns the manifest of the skills this run may load; empty when there are none."""
-    if context.max_skills == 0:
+async def _offered(prompt: str, context: Context, library: SkillLibrary) -> str:
+    """Returns the manifest of the skills this run may load; empty when there are none.
+
+    A library that does not fit the manifest's budget is narrowed to what fits the prompt.
+    """
+    allowed = context.allowed_skills()
+    if context.max_skills == 0 or (allowed is not None and not allowed):
         return ""
-    return library.manifest(context.allowed_skills())
+    settings = get_settings()
+    embeddings = None
+    if len(library.skills) > context.manifest_skills:
+        embeddings = await asyncio.to_thread(load_embeddings, settings.embeddings)
+    shown = await aselect(
+        library,
+        prompt,
+        k=context.manifest_skills,
+        budget_chars=context.manifest_chars,
+        embeddings=embeddings,
+        names=allowed,
+        cache=settings.data_dir / "skill-vectors",
+    )
+    return library.manifest(shown)
 
 
-def _question(state: PlannerState, context: Context, library: SkillLibrary) -> list[BaseMessage]:
+def _question(state: PlannerState, context: Context, manifest: str) -> list[BaseMessage]:
     given = "\n".join(f"- {item['question']}" for item in state.get("requirements", []))
     text = blocks(
         tagged("prompt", state["prompt"]),
         tagged("negative_prompt", state.get("negative_prompt", "")),
         tagged("requirements", given),
-        tagged("lessons", "\n".join(f"- {lesson}" for lesson in state.get("lessons", []))),
-        tagged("skills", _offered(context, library)),
+        tagged("lessons", advice_lines(state.get("lessons", []))),
+        tagged("earlier_attempt", state.get("carried", "")),
+        tagged("skills", manifest),
         tagged("candidates", str(context.candidates)),
     )
     return conversation(SYSTEM, text)

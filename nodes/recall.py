@@ -6,14 +6,41 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from ..graph.context import Context
+from ..errors import GemsError
+from ..graph.context import Context, context_of
 from ..graph.state import State
+from ..memory import experiences
 from .calling import timed
 
 
 @timed
 async def recall(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Returns the lessons that fit the prompt; none while the graph has no store."""
-    if runtime.store is None:
+    """Returns the lessons that fit the prompt: often few, none while the graph has no store.
+
+    A memory that fails is a notice, never the end of a run.
+    """
+    context = context_of(runtime)
+    if runtime.store is None or context.memory == "off":
         return {}
-    return {}
+    try:
+        found = await experiences.recall(
+            runtime.store,
+            user=user_of(runtime),
+            generator=context.image_generator(),
+            prompt=state["prompt"],
+            limit=context.recall_limit,
+        )
+    except GemsError as error:
+        return {"notices": [f"Nothing was recalled: {error}"]}
+    return {"lessons": found}
+
+
+def user_of(runtime: Runtime[Context]) -> str:
+    """Returns whose lessons a run reads and writes: the person who is logged in, if there is one.
+
+    On a server with logins a caller can't name somebody else through the context.
+    """
+    server = runtime.server_info
+    if server is not None and server.user is not None:
+        return str(server.user.identity)
+    return context_of(runtime).user

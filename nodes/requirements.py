@@ -16,7 +16,9 @@ _SPACES = re.compile(r"\s+")
 
 
 def settle_requirements(
-    given: Sequence[str | Mapping[str, Any]], origin: RequirementOrigin
+    given: Sequence[str | Mapping[str, Any]],
+    origin: RequirementOrigin,
+    earlier: Sequence[Requirement] = (),
 ) -> list[Requirement]:
     """Returns checked requirements with ids, duplicates dropped and dependency circles cut.
 
@@ -24,6 +26,8 @@ def settle_requirements(
         given: Questions as strings, or mappings with `question` and optionally `id`, `kind` and
             `depends_on` (ids, or 1-based numbers of requirements in this list).
         origin: Who asked for them.
+        earlier: Requirements of the thread's earlier turns: a question that was asked before keeps
+            its id, a new one gets a new id, so that old verdicts keep their meaning.
 
     Raises:
         InputError: An entry has no question, or there are too many.
@@ -37,6 +41,8 @@ def settle_requirements(
     wanted: list[list[str]] = []
     final_id: dict[str, str] = {}
     by_question: dict[str, str] = {}
+    known_ids = {item["question"].casefold(): item["id"] for item in earlier}
+    last = max((int(item["id"].removeprefix("r")) for item in earlier), default=0)
     for number, entry in enumerate(given, start=1):
         record: Mapping[str, Any] = {"question": entry} if isinstance(entry, str) else entry
         question = record.get("question")
@@ -51,7 +57,10 @@ def settle_requirements(
         if known is not None:
             final_id.update((name, known) for name in names)
             continue
-        own = f"r{len(settled) + 1}"
+        own = known_ids.get(question.casefold(), "")
+        if not own:
+            last += 1
+            own = f"r{last}"
         by_question[question.casefold()] = own
         final_id.update((name, own) for name in names)
         settled.append(

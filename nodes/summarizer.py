@@ -39,6 +39,11 @@ async def summarizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         OutOfTimeError: `max_seconds` ran out.
     """
     context = context_of(runtime)
+    if context.trajectory != "experiences":
+        # For comparison with the paper's memory: the thought as it is, or nothing at all.
+        raw = Experience(turn=state["turn"], round=state["round"], text=state["thought"])
+        kept = [raw] if context.trajectory == "raw" and state["thought"] else []
+        return {"experiences": kept, "thought": ""}
     model = RoleModel("summarizer", context, seconds_left(state, context))
     this_round = [item for item in attempts_of_turn(state) if item["round"] == state["round"]]
     shown = best_attempt(this_round)
@@ -50,6 +55,7 @@ async def summarizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         ),
         tagged("thought", cut_to_words(state["thought"], 1500)),
         tagged("experiences", experience_lines(experiences_of_turn(state))),
+        tagged("earlier_turns", state["digest"]),
         tagged("feedback", state["feedback"]),
     )
     answer = await model(conversation(SYSTEM, text))

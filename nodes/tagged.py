@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ..memory.experiences import Lesson, as_advice
 from ..records import Attempt, Experience, Requirement, Verdict
 
 
@@ -51,6 +52,11 @@ def attempt_text(attempt: Attempt, requirements: list[Requirement]) -> str:
 def experience_lines(experiences: Iterable[Experience]) -> str:
     """Returns one line for each experience."""
     return "\n".join(f"- round {item['round']}: {item['text']}" for item in experiences)
+
+
+def advice_lines(lessons: Iterable[Lesson]) -> str:
+    """Returns one line of advice for each lesson of past runs."""
+    return "\n".join(f"- {as_advice(lesson)}" for lesson in lessons)
 
 
 _SPACES = re.compile(r"\s+")

@@ -31,8 +31,9 @@ from ..errors import GemsError
 from .grammar import read
 from .planning import choose_skill, first_prompts
 from .questions import Judgement, answer, claims_of
-from .refining import next_prompts, summary, tried_of, verdicts_of
+from .refining import amended, next_prompts, summary, tried_of, verdicts_of
 from .vision import Percept, look_bytes
+from .wording import sentences_for
 
 _TAG = re.compile(r"<(?P<tag>[a-z_]+)>\n?(?P<text>.*?)\n?</(?P=tag)>", re.DOTALL)
 _NUMBERED = re.compile(r"^\s*(\d+)[.)]\s+(.+)$", re.MULTILINE)
@@ -43,6 +44,7 @@ _ROLE_OF_SCHEMA = {
     "RequirementList": "decomposer",
     "JointVerdicts": "verifier",
     "RefinedPrompt": "refiner",
+    "Revision": "reviser",
 }
 _LEAST = 1e-4
 """Probability that is left for the answers not given; log 0 is not JSON."""
@@ -147,7 +149,7 @@ def _asked(messages: list[BaseMessage], options: dict[str, Any]) -> _Asked:
     if isinstance(wanted, dict):
         schema = str(wanted.get("json_schema", {}).get("name", ""))
     choice = options.get("tool_choice")
-    if not schema and tools and choice not in {None, "auto", "none"}:
+    if not schema and tools and choice not in (None, "auto", "none"):
         named = choice.get("function", {}).get("name") if isinstance(choice, dict) else choice
         schema, forced = (named if named in tools else tools[0]), True
     used = tuple(
@@ -222,6 +224,8 @@ def _answer(asked: _Asked) -> _Answer:
         return _verify(asked)
     if role == "refiner":
         return _refine(asked)
+    if role == "reviser":
+        return _revise(asked)
     if role == "summarizer":
         tags = asked.tags
         text = summary(
@@ -363,6 +367,22 @@ def _refine(asked: _Asked) -> _Answer:
         tags.get("feedback", ""),
     )
     return _Answer(rationale, value={"rationale": rationale, "prompts": prompts})
+
+
+def _revise(asked: _Asked) -> _Answer:
+    """Works a message ("make the ball green") into the earlier task."""
+    message, earlier = asked.tags.get("message", ""), asked.tags.get("earlier_prompt", "")
+    before, wish = read(earlier), read(message)
+    known = {group.kind for group in before.groups}
+    # A message that says nothing of the earlier picture, and enough for one of its own, is new.
+    related = not wish.groups or any(group.kind in known for group in wish.groups)
+    prompt = message
+    if related:
+        sentences = sentences_for(amended(before, message))
+        prompt = " ".join(sentences) if sentences else f"{earlier} {message}"
+    digest = f"{asked.tags.get('digest', '')} {asked.tags.get('experiences', '')}".split()
+    value = {"related": related, "prompt": prompt, "digest": " ".join(digest[-100:])}
+    return _Answer("I read the message against the earlier task.", value=value)
 
 
 # How it is said

@@ -30,6 +30,7 @@ def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         if name.startswith(("GEMS_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("GEMS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("GEMS_EMBEDDINGS", "lexical")  # MiniLM has tests of its own
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     get_settings.cache_clear()

@@ -36,6 +36,12 @@ class Script:
     verdict: Callable[[str, int], str] = lambda question, round_: "yes"
     refine: Callable[[int], list[str]] = lambda number: [f"refined prompt {number}"]
     plan: Callable[[int], list[str]] = lambda number: ["planned prompt"]
+    revise: Callable[[str], dict[str, Any]] = lambda message: {
+        "related": False,
+        "prompt": message,
+        "digest": "",
+    }
+    action: str = "generate"
     skills: Sequence[str] = ()
     summary: str = "The hat was missed; say it first."
     fail: Callable[[str, int], Exception | None] = lambda role, number: None
@@ -100,6 +106,8 @@ class ScriptedChat(BaseChatModel):
             return AIMessage(
                 "", tool_calls=[{**call, "id": f"call-{number}"}], additional_kwargs=thought
             )
+        if role == "reviser":
+            return AIMessage(json.dumps(script.revise(_block(text, "message"))))
         if role == "decomposer":
             return AIMessage(json.dumps({"requirements": list(script.requirements)}))
         if role == "verifier":
@@ -120,13 +128,17 @@ class ScriptedChat(BaseChatModel):
         if role == "summarizer":
             return AIMessage(script.summary)
         return AIMessage(
-            json.dumps({"rationale": "r", "prompts": script.refine(number)}),
+            json.dumps(
+                {"rationale": "r", "action": script.action, "prompts": script.refine(number)}
+            ),
             additional_kwargs=thought,
         )
 
 
 def _role(messages: list[BaseMessage], options: dict[str, Any]) -> tuple[str, str]:
     system = messages[0].text
+    if "You continue a conversation" in system:
+        return "reviser", "\n".join(message.text for message in messages[1:])
     text = "\n".join(message.text for message in messages[1:])
     for role in ("planner", "decomposer", "verifier", "summarizer", "refiner"):
         if f"You are the {role}" in system:

@@ -115,8 +115,11 @@ def test_acceptance_comes_before_every_budget():
 
 
 def test_given_requirements_go_past_the_decomposer():
-    assert after_recall({"requirements": []}) == ["planner", "decomposer"]
-    assert after_recall({"requirements": [{"id": "r1"}]}) == ["planner"]
+    given = [{"id": "r1"}]
+    assert after_recall({"requirements": [], "prompts": []}) == ["planner", "decomposer"]
+    assert after_recall({"requirements": given, "prompts": []}) == ["planner"]
+    assert after_recall({"requirements": [], "prompts": ["edit it"]}) == ["decomposer"]
+    assert after_recall({"requirements": given, "prompts": ["edit it"]}) == ["approval"]
 
 
 def test_after_a_review_the_run_ends_when_there_is_a_reason():
