@@ -97,6 +97,8 @@ class Attempt(TypedDict):
         generator: Which generator made it.
         image: Where the image is.
         skills: Names of the skills the prompt was written with.
+        rationale: Why the prompt was written this way, in the model's words; may be empty.
+        edited_from: Id of the attempt whose image was edited; empty for a new image.
         verdicts: In the order of the requirements; empty until scored.
         score: Fraction of requirements met, 0..1.
         confidence: Mean confidence of the verdicts, 0..1; breaks ties.
@@ -113,6 +115,8 @@ class Attempt(TypedDict):
     generator: str
     image: ImageRef
     skills: list[str]
+    rationale: str
+    edited_from: str
     verdicts: list[Verdict]
     score: float
     confidence: float
