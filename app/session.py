@@ -13,7 +13,7 @@ from langgraph.types import Command, Interrupt
 from ..errors import InputError
 from ..graph.build import build_graph
 from ..graph.context import Context, check_context
-from ..graph.run import Result, result_of
+from ..graph.run import Result, open_graph, result_of
 from ..graph.state import GemsInput
 from ..memory.artifacts import artifact_store
 from ..memory.checkpoints import open_checkpointer
@@ -47,8 +47,7 @@ async def drive(given: GemsInput | None, context: Context, thread: str, view: Vi
     Raises:
         GemsError: The run failed before there was an image.
     """
-    async with open_checkpointer() as checkpointer:
-        graph = build_graph(checkpointer=checkpointer)
+    async with open_graph() as graph:
         config = _config(thread, context)
         step: Any = given
         while True:
@@ -57,7 +56,11 @@ async def drive(given: GemsInput | None, context: Context, thread: str, view: Vi
                 if pending:
                     step = _answers(pending, view)
             async for mode, event in graph.astream(
-                step, config, context=context, stream_mode=["updates", "custom"]
+                step,
+                config,
+                context=context,
+                stream_mode=["updates", "custom"],
+                durability="sync",  # as `agenerate`: a kill must not lose a step that was paid for
             ):
                 view.feed(mode, event)
             snapshot = await graph.aget_state(config)

@@ -204,6 +204,9 @@ async def agenerate(
             ),
             RunnableConfig(configurable={"thread_id": thread}),
             context=settings,
+            # A step begins only when the last one is saved: with LangGraph's default a kill can lose
+            # a whole step that had been paid for (tests/integration/test_kill.py).
+            durability="sync",
         )
     return result_of(values, thread)
 
