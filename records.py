@@ -6,22 +6,41 @@ the SDK: `TypedDict`s of strings, numbers, lists and dicts, never objects, never
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
 RequirementKind = Literal["object", "count", "attribute", "relation", "text", "style", "other"]
 """What a requirement is about; GenEval's skills plus rendered text and style."""
 
-RequirementOrigin = Literal["caller", "decomposer", "reviewer"]
+RequirementOrigin = Literal["caller", "decomposer", "reviewer", "skill"]
 """Who asked for a requirement: the program or person that started the run, the decomposer that read
-it out of the prompt, or the person who edited the list."""
+it out of the prompt, the person who edited the list, or a skill that the planner loaded."""
 
 Answer = Literal["yes", "no", "unknown"]
 
 VerdictSource = Literal["logprobs", "votes", "model", "dependency", "evidence", "error", "budget"]
 """What decided a verdict: token probabilities, repeated votes, one plain answer, a failed
 requirement it depends on, a measuring tool, an endpoint failure, or no budget left to ask."""
+
+
+EvidenceDecides = Literal["both", "yes", "no"]
+"""Which answers a check may give by itself; the other one is left to the model. `no`: what is
+measured is needed but not enough; `yes`: it is enough but not needed."""
+
+
+class EvidenceCheck(TypedDict):
+    """One declared use of an evidence tool (`gems.evidence`).
+
+    Attributes:
+        tool: The tool's name: `ocr`, `color`, `properties`, or a registered one.
+        parameters: What the tool is asked: plain JSON values, checked by `settle_evidence`.
+        decides: Which answers it may give by itself.
+    """
+
+    tool: str
+    parameters: dict[str, Any]
+    decides: EvidenceDecides
 
 
 class ImageRef(TypedDict):
@@ -53,6 +72,7 @@ class Verdict(TypedDict):
         confidence: How sure, in 0..1, about `answer`.
         rationale: One sentence on what was seen, or why there is no answer.
         source: What decided it.
+        evidence: Names of the tools that decided it; only with the source `evidence`.
     """
 
     requirement: str
@@ -60,6 +80,7 @@ class Verdict(TypedDict):
     confidence: float
     rationale: str
     source: VerdictSource
+    evidence: NotRequired[str]
 
 
 class Requirement(TypedDict):
@@ -72,6 +93,8 @@ class Requirement(TypedDict):
         depends_on: Ids of requirements without which this one is meaningless ("is the cat black"
             depends on "is there a cat").
         origin: Who asked for it.
+        evidence: Checks by tools that measure; all of them together answer the question, and the
+            model is asked only where they can't tell. Absent without any.
         verdict: The verdict on the best image; only in a finished run's output.
     """
 
@@ -80,6 +103,7 @@ class Requirement(TypedDict):
     kind: RequirementKind
     depends_on: list[str]
     origin: RequirementOrigin
+    evidence: NotRequired[list[EvidenceCheck]]
     verdict: NotRequired[Verdict]
 
 
