@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Result = Literal["found", "unsure", "misspelt", "absent"]
@@ -40,7 +40,7 @@ class Comparison:
             only in what a reader can't tell apart; `misspelt`; `absent`.
         read: What stands in its place, or an empty string.
         errors: Edits between the two: characters put in, left out, exchanged, or two neighbours
-            swapped.
+            swapped; 0 where they can't be told apart.
         start: Where `read` begins in the joined text.
         end: Where it ends.
     """
@@ -97,19 +97,35 @@ def compare(
     errors, start, end = _nearest(target, source)
     if errors <= min(max_errors, len(target) - 1):
         return _comparison("found", joined, source, start, end, errors)
-    folded, loose = _loose(wanted), _loose_sequence(joined)
-    if folded and folded in loose.text:
-        at = loose.text.find(folded)
-        return _comparison("unsure", joined, loose, at, at + len(folded), errors)
     near = _comparison("misspelt", joined, source, start, end, errors)
+    folded = _loose(wanted)
+    inside = _loosely(folded, joined)
+    if any(_loose(one.read) == folded for one in inside):  # whole words, up to their look
+        return next(one for one in inside if _loose(one.read) == folded)
     weight = sum(2 if _is_ideograph(letter) else 1 for letter in folded)
     if weight < LEAST_LETTERS or errors > max(1, len(target) // NEAR):
-        return Comparison("absent")
+        return inside[0] if inside else Comparison("absent")
     if any(_loose(near.read) == _loose(other) for other in besides):
         return Comparison("absent")
     if errors <= int(OWN_ERRORS * len(target)):
-        return Comparison("unsure", near.read, errors, near.start, near.end)
+        return replace(near, result="unsure")
     return near
+
+
+def _loosely(folded: str, joined: str) -> list[Comparison]:
+    """Returns the words in which the text stands up to what a reader can't tell apart."""
+    if not folded:
+        return []
+    loose = _loose_sequence(joined)
+    found = []
+    for at in _occurrences(folded, loose.text):
+        start, end = loose.origin[at], loose.origin[at + len(folded) - 1] + 1
+        while start > 0 and not joined[start - 1].isspace():
+            start -= 1
+        while end < len(joined) and not joined[end].isspace():
+            end += 1
+        found.append(Comparison("unsure", " ".join(joined[start:end].split()), 0, start, end))
+    return found
 
 
 def edit_distance(one: str, other: str) -> int:
@@ -216,9 +232,10 @@ def _occurrences(target: str, text: str) -> list[int]:
 
 def _nearest(target: str, source: _Sequence) -> tuple[int, int, int]:
     """Returns edits, start and end of the whole words that are nearest to the target."""
-    best = (len(target), 0, 0)
+    best = (len(target), len(target), 0, 0)
     for end in _ends(target, source.text):
-        start = end - min(_ends(target[::-1], source.text[:end][::-1]), default=0)
+        back = _ends(target[::-1], source.text[:end][::-1])
+        start = end - min(back, key=lambda length: abs(length - len(target)))
         while start > 0 and not source.edges[start]:
             start -= 1
         while end < len(source.text) and not source.edges[end]:
@@ -229,8 +246,9 @@ def _nearest(target: str, source: _Sequence) -> tuple[int, int, int]:
             end -= 1
         if end - start > 2 * len(target) + 8:  # a run of letters without edges, not a word
             continue
-        best = min(best, (edit_distance(target, source.text[start:end]), start, end))
-    return best
+        errors = edit_distance(target, source.text[start:end])
+        best = min(best, (errors, abs(end - start - len(target)), start, end))
+    return best[0], best[2], best[3]
 
 
 def _ends(target: str, text: str) -> list[int]:

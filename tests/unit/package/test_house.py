@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("app", "evals", "graph", "memory", "models", "nodes", "sandbox", "skills")
+ROOMS = ("app", "evals", "evidence", "graph", "memory", "models", "nodes", "sandbox", "skills")
 LEAVES = {"errors", "records", "settings"}
 """Modules of the root that every room may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "app": {"evals", "graph", "memory", "models", "nodes", "sandbox", "skills"},
+    "app": {"evals", "evidence", "graph", "memory", "models", "nodes", "sandbox", "skills"},
     "evals": {"graph", "memory", "models", "nodes", "skills"},
+    "evidence": set(),
     "graph": {"nodes", "memory", "skills", "models"},
     "nodes": {
         "evidence",
