@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import ConfigurationError
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=1000,
-        description="Images that one request may carry; unset: found out from the endpoint's error.",
+        description="Images one request may carry; unset: found out from the endpoint's error.",
     )
     mllm_image_overflow: Literal["sheet", "latest"] = Field(
         "sheet",
@@ -158,6 +158,12 @@ class Settings(BaseSettings):
         50_000_000,
         ge=64 * 64,
         description="Pixels that one generated image may have (guards against image bombs).",
+    )
+    evidence: Literal["auto", "off"] = Field(
+        "auto",
+        description="Whether tools that measure decide verdicts where they can: 'auto' (rendered "
+        "text by OCR when the extra 'ocr' is installed, and what skills declare) or 'off' (the "
+        "model judges everything).",
     )
     skills_path: str = Field(
         "",

@@ -48,7 +48,7 @@ class World:
     saver: InMemorySaver = field(default_factory=InMemorySaver)
 
     def context(self, **settings: Any) -> Context:
-        return Context(mllm="scripted", generator="tiny", **{"seed": 7, **settings})
+        return Context(**{"mllm": "scripted", "generator": "tiny", "seed": 7, **settings})
 
     async def run(self, given: Any = None, *, thread: str = "thread", **settings: Any) -> Any:
         """Runs the graph; a string is a prompt, anything else goes in as it is."""

@@ -466,3 +466,32 @@ async def test_a_generator_notice_reaches_the_user(world):
     register_generator("tiny", Rounding())
     result = await world.run("a black cat")
     assert result["notices"] == ["Size was rounded."]
+
+
+async def test_fifty_runs_at_once_keep_apart(world):
+    world.script.verdict = lambda question, round_: "yes"
+    world.generator.delay = 0.01
+    results = await asyncio.gather(
+        *(world.run({"prompt": "a cat", "seed": n}, thread=f"thread-{n}") for n in range(50))
+    )
+    assert [result["seed"] for result in results] == list(range(50))
+    assert len({result["image"]["sha256"] for result in results}) == 50
+    assert all(len(result["attempts"]) == 1 for result in results)
+
+
+async def test_cancelling_a_run_cancels_its_generation(world):
+    stopped = asyncio.Event()
+
+    async def endless(request):
+        try:
+            await asyncio.sleep(60)
+        finally:
+            stopped.set()
+
+    world.generator.generate = endless
+    run = asyncio.create_task(world.run("a black cat"))
+    await asyncio.sleep(1)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    await asyncio.wait_for(stopped.wait(), 1)
