@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage
@@ -12,11 +11,11 @@ from pydantic import BaseModel, Field
 
 from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn, experiences_of_turn
-from ..models.generators.registry import image_generator
 from ..models.structured import Reply, ask
 from ..models.vision import image_block
 from ..records import Attempt
 from .calling import RoleModel, conversation, seconds_left, timed
+from .editing import editable, whole_prompt
 from .quotes import keep_quotes
 from .scorer import best_attempt
 from .tagged import (
@@ -59,10 +58,6 @@ image so far ("make the left cube red; keep everything else"): choose it when li
 local. With action "generate" they describe a whole new image: choose it when the composition, a \
 count or much of the image is wrong."""
 
-EDITS_IN_A_ROW = 2
-"""Edits of edits degrade: colour noise, zoom, and collapse after three are reported for
-Qwen-Image-Edit. After two from one base the next image is a new one."""
-
 
 class RefinedPrompt(BaseModel):
     """The next prompts."""
@@ -92,20 +87,18 @@ async def refiner(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     tried = [attempt["prompt"] for attempt in attempts]
     if state["refused"]:
         tried += state["prompts"]
-    base = await _editable(best, state, context)
-    reply = await _ask(model, state, context, [], base)
-    prompts = _new_wordings(reply.value, state["prompt"], tried, context.candidates)
+    base = await editable(best, state, context)
+    reply, edits = await _ask(model, state, context, [], base)
+    prompts = _new_wordings(reply.value, state["prompt"], tried, context.candidates, edits)
     if not prompts:
-        reply = await _ask(model, state, context, tried, base)
-        prompts = _new_wordings(reply.value, state["prompt"], tried, context.candidates)
-    edits = base is not None and (reply.value.action == "edit" or context.refine_by == "edit")
+        reply, edits = await _ask(model, state, context, tried, base)
+        prompts = _new_wordings(reply.value, state["prompt"], tried, context.candidates, edits)
     if not prompts:
-        edits = False
-        prompts = [_whole_prompt(best, state)]
+        prompts, edits = [whole_prompt(best, state)], False
     return {
         "round": state["round"] + 1,
         "prompts": prompts,
-        "edit_of": base["id"] if base is not None and edits else "",
+        "edit_of": base["id"] if base and edits else "",
         "thought": reply.thought or reply.value.rationale,
         "rationale": cut_to_words(reply.value.rationale, 80),
         "feedback": "",
@@ -115,38 +108,14 @@ async def refiner(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     }
 
 
-async def _editable(best: Attempt | None, state: State, context: Context) -> Attempt | None:
-    """Returns the attempt whose image may be edited now; None to make a new one."""
-    if best is None or context.refine_by == "prompt":
-        return None
-    if len(_edits_behind(best, state)) >= EDITS_IN_A_ROW:
-        return None
-    generator = await asyncio.to_thread(image_generator, context.image_generator())
-    return best if generator.can_edit else None
-
-
-def _edits_behind(attempt: Attempt, state: State) -> list[Attempt]:
-    """Returns the edits that led to an image, the last first; none for a new image."""
-    by_id = {item["id"]: item for item in state["attempts"]}
-    edits: list[Attempt] = []
-    while attempt["edited_from"] and attempt["edited_from"] in by_id:
-        edits.append(attempt)
-        attempt = by_id[attempt["edited_from"]]
-    return edits
-
-
-def _whole_prompt(best: Attempt | None, state: State) -> str:
-    """Returns the prompt to use again with another seed: the best one that describes an image."""
-    if best is None or best["edited_from"]:
-        return state["prompt"]
-    return best["prompt"]
-
-
 async def _ask(
     model: RoleModel, state: State, context: Context, avoid: list[str], base: Attempt | None
-) -> Reply[RefinedPrompt]:
+) -> tuple[Reply[RefinedPrompt], bool]:
+    """Returns the model's answer, and whether its prompts edit `base`."""
     messages = _messages(state, context, avoid, editing=base is not None)
-    return await ask(model, messages, RefinedPrompt, model_key=model.key)
+    reply = await ask(model, messages, RefinedPrompt, model_key=model.key)
+    wants = reply.value.action == "edit" or context.refine_by == "edit"
+    return reply, base is not None and wants
 
 
 def _messages(
@@ -189,7 +158,7 @@ def shown_images(attempts: list[Attempt], context: Context) -> list[Attempt]:
 
 
 def _new_wordings(
-    written: RefinedPrompt, original: str, tried: list[str], candidates: int
+    written: RefinedPrompt, original: str, tried: list[str], candidates: int, edits: bool
 ) -> list[str]:
     """Returns at most `candidates` usable prompts: quotes kept, no repeats, none tried before.
 
@@ -198,7 +167,7 @@ def _new_wordings(
     new: list[str] = []
     for prompt in written.prompts:
         kept = prompt.strip()
-        if kept and written.action == "generate":
+        if kept and not edits:
             kept = keep_quotes(original, kept)
         if kept and not any(same_wording(kept, other) for other in [*tried, *new]):
             new.append(kept)

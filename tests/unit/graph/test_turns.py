@@ -129,6 +129,15 @@ async def test_after_two_edits_in_a_row_the_next_image_is_new(world, editor):
     assert editor.edited == [0, 1, 1, 0]
 
 
+async def test_an_image_that_edits_do_not_better_is_edited_twice_at_most(world, editor):
+    world.script.action = "edit"
+    world.script.verdict = lambda question, round_: (
+        "yes" if round_ == 1 and "hat" in question else "no"
+    )
+    await world.run("a cat with a hat", max_rounds=5, refine_by="edit")
+    assert editor.edited == [0, 1, 1, 0, 0]
+
+
 async def test_auto_leaves_the_choice_to_the_refiner(world, editor):
     world.script.verdict = lambda question, round_: "no"
     world.script.action = "generate"
