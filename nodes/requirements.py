@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from ..errors import InputError
-from ..records import Requirement, RequirementKind, RequirementOrigin, Verdict
+from ..evidence.registry import settle_evidence
+from ..records import EvidenceCheck, Requirement, RequirementKind, RequirementOrigin, Verdict
 
 MAX_REQUIREMENTS = 60
 """More questions than this about one image is a mistake or an attack; GenEval2 has at most 12."""
+
+MAX_EVIDENCE = 8
+"""Checks by tools for one requirement."""
 
 _SPACES = re.compile(r"\s+")
 
@@ -24,13 +28,14 @@ def settle_requirements(
 
     Args:
         given: Questions as strings, or mappings with `question` and optionally `id`, `kind` and
-            `depends_on` (ids, or 1-based numbers of requirements in this list).
+            `depends_on` (ids, or 1-based numbers of requirements in this list) and `evidence` (a
+            list of checks by tools, see `gems.evidence`).
         origin: Who asked for them.
         earlier: Requirements of the thread's earlier turns: a question that was asked before keeps
             its id, a new one gets a new id, so that old verdicts keep their meaning.
 
     Raises:
-        InputError: An entry has no question, or there are too many.
+        InputError: An entry has no question or evidence that is none, or there are too many.
     """
     if len(given) > MAX_REQUIREMENTS:
         raise InputError(
@@ -63,15 +68,16 @@ def settle_requirements(
             own = f"r{last}"
         by_question[question.casefold()] = own
         final_id.update((name, own) for name in names)
-        settled.append(
-            Requirement(
-                id=own,
-                question=question,
-                kind=_kind(record.get("kind")),
-                depends_on=[],
-                origin=origin,
-            )
+        requirement = Requirement(
+            id=own,
+            question=question,
+            kind=_kind(record.get("kind")),
+            depends_on=[],
+            origin=origin,
         )
+        if record.get("evidence"):
+            requirement["evidence"] = _evidence(record["evidence"], number)
+        settled.append(requirement)
         wanted.append([str(name) for name in record.get("depends_on") or ()])
     edges = {
         requirement["id"]: [final_id[name] for name in names if name in final_id]
@@ -82,6 +88,16 @@ def settle_requirements(
             if not _reaches(needed, requirement["id"], settled):
                 requirement["depends_on"].append(needed)
     return settled
+
+
+def _evidence(given: Any, number: int) -> list[EvidenceCheck]:
+    """Returns the checked evidence of one requirement."""
+    if not isinstance(given, list) or len(given) > MAX_EVIDENCE:
+        raise InputError(f"Requirement {number}: evidence is a list of at most {MAX_EVIDENCE}.")
+    try:
+        return [settle_evidence(item) for item in given]
+    except InputError as error:
+        raise InputError(f"Requirement {number}: {error.args[0]}", hint=error.hint) from None
 
 
 def _kind(given: Any) -> RequirementKind:

@@ -40,17 +40,21 @@ async def scorer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
 
 def _pending(state: State, attempt: Attempt) -> dict[str, Verdict]:
-    return {
-        item["requirement"]: Verdict(
+    pending: dict[str, Verdict] = {}
+    for item in state["verdicts"]:
+        if item["attempt"] != attempt["id"]:
+            continue
+        verdict = Verdict(
             requirement=item["requirement"],
             answer=item["answer"],
             confidence=item["confidence"],
             rationale=item["rationale"],
             source=item["source"],
         )
-        for item in state["verdicts"]
-        if item["attempt"] == attempt["id"]
-    }
+        if "evidence" in item:
+            verdict["evidence"] = item["evidence"]
+        pending[item["requirement"]] = verdict
+    return pending
 
 
 def score(

@@ -1,4 +1,7 @@
-"""verifier: one requirement against one image; yes, no or unknown with a confidence."""
+"""verifier: one requirement against one image; yes, no or unknown with a confidence.
+
+What a tool can measure is measured first (see `gems.nodes.evidence`); the model is asked the rest.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from ..models.structured import ask
 from ..models.vision import image_block
 from ..records import Answer, Requirement, VerdictSource
 from .calling import OutOfTimeError, RoleModel, conversation, timed
+from .evidence import by_evidence
 from .tagged import escape, tagged
 
 SYSTEM = """\
@@ -63,7 +67,7 @@ class JointVerdicts(BaseModel):
 
 @timed
 async def verifier(state: VerifierTask, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Returns a verdict for each requirement asked.
+    """Returns a verdict for each requirement asked; one that evidence decides costs no call.
 
     Raises:
         ModelError: The model failed for good; the graph's rescue makes that `unknown`.
@@ -71,11 +75,14 @@ async def verifier(state: VerifierTask, runtime: Runtime[Context]) -> dict[str, 
     context = context_of(runtime)
     model = RoleModel("verifier", context, state.get("seconds_left"))
     look = _joint if context.verification == "joint" else _each
+    task, measured = state, list[AttemptVerdict]()
     try:
-        verdicts = await look(model, state, context.votes)
+        measured, open_questions = await by_evidence(state)
+        task = VerifierTask(**{**state, "asked": open_questions})
+        verdicts = await look(model, task, context.votes) if open_questions else []
     except OutOfTimeError as error:
-        verdicts = unanswered(state, str(error), "budget")
-    return {"verdicts": verdicts, "usage": model.usage()}
+        verdicts = unanswered(task, str(error), "budget")
+    return {"verdicts": [*measured, *verdicts], "usage": model.usage()}
 
 
 async def _each(model: RoleModel, task: VerifierTask, votes: int) -> list[AttemptVerdict]:

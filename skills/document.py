@@ -183,7 +183,7 @@ def _allowed_tools(values: dict[str, Any], lines: dict[str, int]) -> tuple[str, 
 def _read_frontmatter(front: str) -> tuple[dict[str, Any], dict[str, int]]:
     """Returns the fields, and the line of the SKILL.md on which each key stands."""
     try:
-        _refuse_odd_yaml(front)
+        refuse_odd_yaml(front)
         root = yaml.compose(front, Loader=_YAML)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -196,12 +196,19 @@ def _read_frontmatter(front: str) -> tuple[dict[str, Any], dict[str, int]]:
         raise DocumentError(f"Invalid YAML: {str(error).splitlines()[0]}.", 2) from None
     if not isinstance(root, yaml.MappingNode):
         raise DocumentError("The frontmatter must be a mapping of fields to values.", 2)
-    values = _plain(root)
+    values = plain_values(root)
     lines = {key.value: key.start_mark.line + 2 for key, _ in root.value}
     return values, lines
 
 
-def _refuse_odd_yaml(front: str) -> None:
+def refuse_odd_yaml(front: str) -> None:
+    """Refuses what no skill needs and what YAML bombs are made of.
+
+    Raises:
+        DocumentError: There is an anchor, an alias, a tag, or too much nesting; the line counts
+            the `---` above the text.
+        yaml.YAMLError: It is no YAML.
+    """
     depth = 0
     for event in yaml.parse(front, Loader=_YAML):
         line = (event.start_mark.line if event.start_mark else 0) + 2
@@ -217,8 +224,12 @@ def _refuse_odd_yaml(front: str) -> None:
             depth -= 1
 
 
-def _plain(node: yaml.Node) -> Any:
-    """Returns strings, lists and dicts; refuses duplicate keys and keys that are not text."""
+def plain_values(node: yaml.Node) -> Any:
+    """Returns strings, lists and dicts; refuses duplicate keys and keys that are not text.
+
+    Raises:
+        DocumentError: A key is there twice or is no text.
+    """
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key, value in node.value:
@@ -227,8 +238,8 @@ def _plain(node: yaml.Node) -> Any:
                 raise DocumentError("YAML keys must be text.", line)
             if key.value in mapping:
                 raise DocumentError(f"The key '{key.value}' appears twice.", line)
-            mapping[key.value] = _plain(value)
+            mapping[key.value] = plain_values(value)
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item) for item in node.value]
+        return [plain_values(item) for item in node.value]
     return str(node.value)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SkillError
 from ..settings import get_settings
+from .checks import skill_checks
 from .document import DocumentError, parse_document
 from .folder import (
     MAX_SKILL_BYTES,
@@ -307,9 +308,10 @@ def read_skill(
         compatibility=document.compatibility,
         allowed_tools=document.allowed_tools,
     )
-    return skill, tuple(
+    warnings = tuple(
         SkillProblem(file, line, message, skipped=False) for line, message in document.warnings
     )
+    return skill, (*warnings, *skill_checks(skill)[1])
 
 
 def _assemble(readings: list[_Reading], problems: list[SkillProblem]) -> SkillLibrary:
