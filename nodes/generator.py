@@ -86,7 +86,7 @@ async def generate_image(
         raise
     except GeneratorBusyError as error:
         # The retry policy's own backoff can't know how long the server asked us to wait.
-        await asyncio.sleep(min(error.retry_after or 0.0, LONGEST_WAIT))
+        await asyncio.sleep(max(0.0, min(LONGEST_WAIT, error.retry_after or 0.0)))
         raise
     text = png_text(request, made, generator=generator.name, thread=thread, attempt=attempt)
     image = await artifact_store().put_image(made.image, text)
@@ -127,14 +127,8 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     limit = seconds_left(state, context) if attempts_of_turn(state) else None
     turn, round_ = state["turn"], state["round"]
     prompts = state["prompts"] or [state["prompt"]]
-    base = (
-        next(
-            (item["image"] for item in state.get("attempts", []) if item["id"] == state["edit_of"]),
-            None,
-        )
-        if state["edit_of"]
-        else None
-    )
+    made_before = {item["id"]: item["image"] for item in state.get("attempts", [])}
+    base = made_before.get(state["edit_of"])
     numbers = range(1, context.candidates + 1)
     wordings = [prompts[(number - 1) % len(prompts)] for number in numbers]
     results = await asyncio.gather(
