@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import ConfigurationError, GemsError, InputError
-from . import doctor, generate, skills, threads
+from . import artifacts, doctor, generate, memory, skills, threads
 
 FAILED = 1
 USAGE = 2
@@ -29,6 +29,8 @@ app = typer.Typer(
 app.command("generate")(generate.generate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(threads.app, name="threads")
+app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(memory.app, name="memory")
 app.add_typer(skills.app, name="skills")
 
 
