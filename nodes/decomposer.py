@@ -7,6 +7,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 
+from ..errors import StructuredOutputError
 from ..graph.context import Context, context_of
 from ..graph.state import State
 from ..models.structured import ask
@@ -58,7 +59,9 @@ class RequirementList(BaseModel):
 
 @timed
 async def decomposer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """Returns the requirements; the whole prompt as one question when time runs out.
+    """Returns the requirements.
+
+    When the model can't list them, or `max_seconds` runs out, the whole prompt is one question.
 
     Raises:
         ModelError: The model failed for good.
@@ -68,11 +71,13 @@ async def decomposer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     text = blocks(
         tagged("prompt", state["prompt"]), tagged("negative_prompt", state["negative_prompt"])
     )
+    notices: list[str] = []
     try:
         reply = await ask(model, conversation(SYSTEM, text), RequirementList, model_key=model.key)
-    except OutOfTimeError:
+    except (OutOfTimeError, StructuredOutputError) as error:
+        notices.append(f"The prompt was checked as one question: {error}")
         listed: list[Any] = [f"Does the image show this: {state['prompt']}"]
     else:
         listed = [item.model_dump() for item in reply.value.requirements]
     found = settle_requirements(listed[:MAX_REQUIREMENTS], "decomposer", state["asked"])
-    return {"requirements": found, "asked": found, "usage": model.usage()}
+    return {"requirements": found, "asked": found, "notices": notices, "usage": model.usage()}

@@ -21,7 +21,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import TypedDict
 
-from ..errors import ModelError
+from ..errors import ModelError, StructuredOutputError
 from ..graph.context import Context, context_of
 from ..graph.state import add_usage, merge_stretches
 from ..memory.experiences import Lesson
@@ -123,7 +123,8 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
     """Returns the next tool call to answer, or the prompts.
 
     An endpoint without tools, or a model that answers in prose, is asked for the plan as structured
-    output instead. When `max_seconds` runs out the user's prompt is used as it is.
+    output instead. When it can't give one, or `max_seconds` runs out, the user's prompt is used as
+    it is.
 
     Raises:
         ModelError: The model failed for good.
@@ -144,13 +145,13 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
         if isinstance(answer, AIMessage):
             return {"dialogue": [answer], "usage": model.usage()}
         written, thought = answer
-    except OutOfTimeError:
+    except (OutOfTimeError, StructuredOutputError) as error:
         return {
             "prompts": [state["prompt"]],
             "skills": list(own),
             "thought": "",
             "rationale": "",
-            "notices": ["max_seconds ran out while planning: the prompt was used as it is."],
+            "notices": [f"The prompt was used as it is, without a plan: {error}"],
             "usage": model.usage(),
         }
     return {

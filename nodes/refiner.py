@@ -9,6 +9,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 from pydantic import BaseModel, Field
 
+from ..errors import StructuredOutputError
 from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn, experiences_of_turn
 from ..models.structured import Reply, ask
@@ -73,8 +74,8 @@ class RefinedPrompt(BaseModel):
 async def refiner(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Returns the prompts of the next round, never empty and never one that was tried.
 
-    A model that repeats a prompt is asked once more; if it insists, the best prompt is used again
-    with the next round's seed.
+    A model that repeats a prompt is asked once more; if it insists, or can't give prompts at all,
+    the best prompt is used again with the next round's seed.
 
     Raises:
         ModelError: The model failed for good.
@@ -88,19 +89,26 @@ async def refiner(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     if state["refused"]:
         tried += state["prompts"]
     base = await editable(best, state, context)
-    reply, edits = await _ask(model, state, context, [], base)
-    prompts = _new_wordings(reply.value, state["prompt"], tried, context.candidates, edits)
-    if not prompts:
-        reply, edits = await _ask(model, state, context, tried, base)
-        prompts = _new_wordings(reply.value, state["prompt"], tried, context.candidates, edits)
+    written, thought, prompts, edits = RefinedPrompt(prompts=[""]), "", [], False
+    notices: list[str] = []
+    try:
+        for avoid in ([], tried):
+            reply, edits = await _ask(model, state, context, avoid, base)
+            written, thought = reply.value, reply.thought
+            prompts = _new_wordings(written, state["prompt"], tried, context.candidates, edits)
+            if prompts:
+                break
+    except StructuredOutputError as error:
+        notices.append(f"Round {state['round'] + 1} repeats the best prompt: {error}")
     if not prompts:
         prompts, edits = [whole_prompt(best, state)], False
     return {
         "round": state["round"] + 1,
         "prompts": prompts,
         "edit_of": base["id"] if base and edits else "",
-        "thought": reply.thought or reply.value.rationale,
-        "rationale": cut_to_words(reply.value.rationale, 80),
+        "thought": thought or written.rationale,
+        "rationale": cut_to_words(written.rationale, 80),
+        "notices": notices,
         "feedback": "",
         "refused": "",
         "verdicts": Overwrite([]),

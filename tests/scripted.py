@@ -48,6 +48,7 @@ class Script:
     calls: dict[str, int] = field(default_factory=dict)
     heard: list[tuple[str, str]] = field(default_factory=list)
     images_seen: list[int] = field(default_factory=list)
+    garbled: Callable[[str], bool] = lambda role: False
     delay: float = 0.0
 
     def rounds(self) -> int:
@@ -95,6 +96,8 @@ class ScriptedChat(BaseChatModel):
     def _answer(
         self, script: Script, role: str, text: str, number: int, options: dict[str, Any]
     ) -> AIMessage:
+        if script.garbled(role):
+            return AIMessage("I would rather talk about the weather.")
         thought = {"reasoning_content": f"thought of {role} {number}"}
         if role == "planner":
             offered = [tool["function"]["name"] for tool in options.get("tools", ())]

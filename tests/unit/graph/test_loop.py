@@ -347,6 +347,18 @@ async def test_a_model_that_dies_before_an_image_fails_with_its_error(world, rol
         await world.run("a black cat with a hat")
 
 
+async def test_a_model_that_never_gives_structure_still_ends_with_a_checked_image(world):
+    world.script.garbled = lambda role: role != "verifier"
+    world.script.verdict = lambda question, round_: "no" if round_ < 2 else "yes"
+    result = await world.run("a black cat", max_rounds=2)
+    assert [item["prompt"] for item in result["attempts"]] == ["a black cat"] * 2
+    assert result["attempts"][0]["seed"] != result["attempts"][1]["seed"]
+    assert [item["question"] for item in result["requirements"]] == [
+        "Does the image show this: a black cat"
+    ]
+    assert len(result["notices"]) == 3
+
+
 # --- resume, review, chat ----------------------------------------------------------------------
 
 
