@@ -170,6 +170,59 @@ class Settings(BaseSettings):
         description="More folders of skills, separated as in PATH; later ones override earlier "
         "ones, the project's .gems/skills, ~/.gems/skills and the built-in skills by name.",
     )
+    auth: Literal["auto", "off", "required"] = Field(
+        "auto",
+        description="Who a server answers: 'auto' (logins when keys or a JWT verifier are "
+        "configured, else this machine only), 'required' (no start without them) or 'off' (anybody "
+        "who reaches it: only behind a proxy that asks for logins).",
+    )
+    api_keys_file: Path | None = Field(
+        None,
+        description="File with one JSON object a line for each API key, as 'gems keys new' prints; "
+        "read again when it changes.",
+    )
+    api_keys: SecretStr | None = Field(
+        None, description="The same lines in the environment, or a JSON array of the objects."
+    )
+    jwt_secret: SecretStr | None = Field(
+        None, description="Secret of HS… tokens, 32 bytes at least."
+    )
+    jwt_public_key: str | None = Field(
+        None, description="Public key of RS…, ES… or EdDSA tokens: PEM text, or a file with it."
+    )
+    jwt_algorithm: (
+        Literal[
+            "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"
+        ]
+        | None
+    ) = Field(
+        None,
+        description="The one algorithm that tokens may have; unset: HS256 for a secret, RS256 for "
+        "a public key.",
+    )
+    jwt_audience: str | None = Field(None, description="The 'aud' that a token must carry.")
+    jwt_issuer: str | None = Field(None, description="The 'iss' that a token must carry.")
+    trusted_origins: str = Field(
+        "https://smith.langchain.com,https://eu.smith.langchain.com",
+        description="Web origins, separated by commas, whose pages may call a server without "
+        "logins (LangGraph Studio's); pages of this machine always may.",
+    )
+    allowed_generators: str = Field(
+        "",
+        description="Generators, separated by commas, that users who are logged in may choose "
+        "besides GEMS_GENERATOR.",
+    )
+    allowed_mllms: str = Field(
+        "",
+        description="Chat models, separated by commas, that users who are logged in may choose "
+        "besides the process's own.",
+    )
+    upload_max_bytes: int = Field(
+        20 * 1024 * 1024, ge=1024, description="Bytes that one uploaded image may have."
+    )
+    upload_max_pixels: int = Field(
+        32 * 1024 * 1024, ge=64 * 64, description="Pixels that one uploaded image may have."
+    )
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("gems", appauthor=False)),
         description="Everything the program keeps: images, checkpoints, experiences.",
@@ -203,6 +256,10 @@ class Settings(BaseSettings):
         description="Where threads are kept: 'memory:', 'sqlite:///path' or 'postgresql://…'; "
         "empty means <data_dir>/checkpoints.sqlite.",
     )
+    api_key: SecretStr | None = Field(
+        None,
+        description="Key that `gems generate --url` and `gems presets --url` send to a server.",
+    )
     diffusers_device: str = Field(
         "auto",
         pattern=r"^(auto|(cpu|mps|cuda(:\d+)?)(,(cpu|mps|cuda(:\d+)?))*)$",
@@ -231,6 +288,14 @@ class Settings(BaseSettings):
         le=5000,
         description="Milliseconds that an image request waits for others to share its call.",
     )
+
+    @property
+    def logins(self) -> bool:
+        """Whether a server asks who calls."""
+        if self.auth == "off":
+            return False
+        ways = (self.api_keys, self.api_keys_file, self.jwt_secret, self.jwt_public_key)
+        return self.auth == "required" or any(way is not None for way in ways)
 
 
 @lru_cache(maxsize=1)

@@ -40,6 +40,16 @@ def count_images(messages: list[BaseMessage]) -> int:
     return sum(_is_ref(block) for message in messages for block in _blocks(message))
 
 
+def image_refs(messages: list[BaseMessage]) -> list[ImageRef]:
+    """Returns the references that the messages hold, in order."""
+    return [
+        cast("dict[str, Any]", block)["ref"]
+        for message in messages
+        for block in _blocks(message)
+        if _is_ref(block)
+    ]
+
+
 async def with_images(
     messages: list[BaseMessage],
     load: Load,

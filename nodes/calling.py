@@ -16,13 +16,16 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langgraph.func import task
 from langgraph.types import RetryPolicy, TimeoutPolicy
 
+from .. import tally
 from ..errors import GemsError
 from ..graph.context import Context, Role
 from ..graph.state import State, worked_seconds
 from ..memory.artifacts import artifact_store
 from ..models.chat import complete, usage_of
 from ..models.failures import is_transient
+from ..models.vision import image_refs
 from ..records import RoleUsage, Usage
+from .caller import require_seen
 
 RETRIES = RetryPolicy(
     initial_interval=0.5,
@@ -66,23 +69,37 @@ def durable(
 # `complete` waits and tries again by itself, as the endpoint asks; this is for what it can't see.
 @durable("call_model", CALL_TIMEOUT, RETRIES._replace(max_attempts=2))
 async def call_model(
-    spec: str, messages: list[BaseMessage], options: dict[str, Any], seconds_left: float | None
+    role: Role,
+    spec: str,
+    messages: list[BaseMessage],
+    options: dict[str, Any],
+    seconds_left: float | None,
 ) -> AIMessage:
     """Calls the model `spec` once; image references become images only inside this call.
 
     Raises:
         OutOfTimeError: `seconds_left` ran out first.
         ModelError: As `gems.models.chat.complete`.
+        ArtifactError: An image is missing, or not the caller's.
     """
+    await require_seen(*image_refs(messages))
     began = time.perf_counter()
     try:
         async with asyncio.timeout(seconds_left) as limit:
             answer = await complete(spec, messages, options, artifact_store().load)
-    except TimeoutError:
+    except TimeoutError as error:
+        late = OutOfTimeError("max_seconds ran out during a model call.")
+        tally.add(tally.FAILURES, role, tally.code_of(late if limit.expired() else error))
         if limit.expired():
-            raise OutOfTimeError("max_seconds ran out during a model call.") from None
+            raise late from None
         raise
-    answer.response_metadata["seconds"] = round(time.perf_counter() - began, 4)
+    except Exception as error:
+        tally.add(tally.FAILURES, role, tally.code_of(error))
+        raise
+    seconds = time.perf_counter() - began
+    answer.response_metadata["seconds"] = round(seconds, 4)
+    read, written = usage_of(answer)
+    tally.add_call(role, seconds, read=read, written=written)
     return answer
 
 
@@ -102,7 +119,7 @@ class RoleModel:
 
     async def __call__(self, messages: list[BaseMessage], **options: Any) -> AIMessage:
         """Makes one durable call; `options` are what the model's `bind` takes."""
-        answer = await call_model(self.key, messages, options, self._seconds_left)
+        answer = await call_model(self.role, self.key, messages, options, self._seconds_left)
         self.answers.append(answer)
         return answer
 

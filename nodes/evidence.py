@@ -20,6 +20,7 @@ from ..memory.artifacts import artifact_store
 from ..records import EvidenceCheck, EvidenceDecides, Requirement
 from ..settings import get_settings
 from ..skills.checks import QUOTE, SkillCheck
+from .caller import require_seen
 from .calling import OutOfTimeError
 from .quotes import quotes_in
 from .requirements import MAX_REQUIREMENTS, settle_requirements
@@ -196,6 +197,7 @@ async def by_evidence(task: VerifierTask) -> tuple[list[AttemptVerdict], list[Re
         return [], task["asked"]
     try:
         async with asyncio.timeout(task.get("seconds_left")) as limit:
+            await require_seen(task["image"])
             data = await artifact_store().load(task["image"])
             picture = Picture(task["image"]["sha256"], data)
             findings = [

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, get_args
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
+from .. import tally
 from ..errors import GemsError
 from ..graph.context import Context, context_of
-from ..graph.state import State, attempts_of_turn
+from ..graph.state import State, StopReason, attempts_of_turn
 from ..memory import experiences
 from ..memory.artifacts import artifact_store
 from ..records import Attempt, Requirement
+from .caller import require_seen
 from .calling import timed
 from .distilling import draft_lesson, lessons_that_helped
 from .recall import user_of
@@ -60,6 +62,7 @@ async def finalizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         answer = await _chat_answer(best, requirements, state["stopped_because"])
         update["messages"] = [*_without_previews(state["messages"]), answer]
     problem = await _learn(state, runtime)
+    tally.add(tally.FINISHED, _known_reason(state["stopped_because"]))
     return {**update, "notices": [problem]} if problem else update
 
 
@@ -70,8 +73,12 @@ async def _learn(state: State, runtime: Runtime[Context]) -> str:
     if store is None or context.memory == "off":
         return ""
     draft = draft_lesson(state)
-    helped, idle = lessons_that_helped(state)
     user, generator = user_of(runtime), context.image_generator()
+    # The state is a client's to write: nobody else's lessons are touched on its word.
+    helped, idle = (
+        [lesson for lesson in lessons if lesson["user"] == user]
+        for lessons in lessons_that_helped(state)
+    )
     try:
         await experiences.credit(store, helped, helped=True)
         await experiences.credit(store, idle, helped=False)
@@ -80,6 +87,11 @@ async def _learn(state: State, runtime: Runtime[Context]) -> str:
     except GemsError as error:
         return f"Nothing was learned: {error}"
     return ""
+
+
+def _known_reason(reason: str) -> str:
+    # A client can write any text into its thread's state; a metric's labels are a closed set.
+    return reason if reason in get_args(StopReason) else "other"
 
 
 def _without_previews(messages: list[AnyMessage]) -> list[AnyMessage]:
@@ -107,6 +119,7 @@ async def _chat_answer(
     met = sum("verdict" in item and item["verdict"]["answer"] == "yes" for item in requirements)
     ending = _ENDINGS.get(stopped_because, "")
     text = "\n".join([f"{met} of {len(requirements)} requirements met. {ending}", "", *lines])
+    await require_seen(best["image"])
     preview = await artifact_store().thumbnail(
         best["image"], max_side=PREVIEW_SIDE, max_bytes=PREVIEW_BYTES
     )

@@ -8,11 +8,12 @@ import time
 from typing import Any
 
 from langgraph.config import get_stream_writer
-from langgraph.runtime import Runtime
+from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import TimeoutPolicy
 from PIL import Image
 from typing_extensions import TypedDict
 
+from .. import tally
 from ..errors import GenerationRefusedError, GeneratorBusyError
 from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn
@@ -21,6 +22,7 @@ from ..memory.pixels import decode
 from ..models.generators.base import GenerationRequest
 from ..models.generators.registry import image_generator
 from ..records import Attempt, ImageRef, RoleUsage
+from .caller import own, require_seen
 from .calling import RETRIES, OutOfTimeError, durable, seconds_left, timed
 from .provenance import png_text
 
@@ -80,27 +82,41 @@ async def generate_image(
     try:
         async with asyncio.timeout(seconds_left) as limit:
             (made,) = await generator.generate(request)
-    except TimeoutError:
+    except TimeoutError as error:
+        late = OutOfTimeError("max_seconds ran out during a generation.")
+        _count_failure(late if limit.expired() else error)
         if limit.expired():
-            raise OutOfTimeError("max_seconds ran out during a generation.") from None
+            raise late from None
         raise
     except GeneratorBusyError as error:
+        _count_failure(error)
         # The retry policy's own backoff can't know how long the server asked us to wait.
         await asyncio.sleep(max(0.0, min(LONGEST_WAIT, error.retry_after or 0.0)))
         raise
+    except Exception as error:
+        _count_failure(error)
+        raise
     text = png_text(request, made, generator=generator.name, thread=thread, attempt=attempt)
     image = await artifact_store().put_image(made.image, text)
+    await own(image, get_runtime(Context))
+    seconds = time.perf_counter() - began
+    tally.add_call("generator", seconds)
     return Generated(
         image=image,
         seed=made.seed,
         notices=list(made.notices),
-        seconds=round(time.perf_counter() - began, 4),
+        seconds=round(seconds, 4),
     )
+
+
+def _count_failure(error: BaseException) -> None:
+    tally.add(tally.FAILURES, "generator", tally.code_of(error))
 
 
 async def _references(base: ImageRef | None) -> tuple[Image.Image, ...]:
     if base is None:
         return ()
+    await require_seen(base)
     return (await asyncio.to_thread(decode, await artifact_store().load(base)),)
 
 
@@ -184,6 +200,7 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         if refusal is not None and state["refusals"] < MAX_REFUSALS:
             return {"refused": str(refusal), "refusals": state["refusals"] + 1, "notices": notices}
         raise failures[0]
+    tally.add(tally.ROUNDS)
     spent = RoleUsage(
         calls=len(attempts),
         input_tokens=0,

@@ -10,12 +10,14 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
+from .. import tally
 from ..errors import ConfigurationError, InputError
 from ..graph.context import Context, Role, settle
 from ..graph.state import State
 from ..models.chat import chat_model
 from ..models.generators.registry import image_generator
 from ..skills.loader import load_library
+from .caller import check_choice
 from .calling import timed
 from .requirements import settle_requirements
 
@@ -28,10 +30,11 @@ async def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Checks settings and input, and sets the channels of a new turn.
 
     Raises:
-        ConfigurationError: A field of the context is wrong.
+        ConfigurationError: A field of the context is wrong, or not the caller's to choose.
         InputError: There is no prompt, or a requirement has no question.
     """
     context = settle(runtime)
+    check_choice(context, runtime)
     await _check_models(context)
     turn = state.get("turn", 0) + 1
     message = _last_human(state.get("messages", []))
@@ -52,6 +55,7 @@ async def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         seed = context.seed if context.seed is not None else secrets.randbelow(2**31)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
         raise InputError(f"seed: {seed!r} is not a whole number from 0 to 2147483647.")
+    tally.add(tally.RUNS)
     given = settle_requirements(_given_requirements(state, turn), "caller", state.get("asked", []))
     return {
         "turn": turn,

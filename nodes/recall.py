@@ -10,6 +10,7 @@ from ..errors import GemsError
 from ..graph.context import Context, context_of
 from ..graph.state import State
 from ..memory import experiences
+from .caller import caller_of
 from .calling import timed
 
 
@@ -40,7 +41,4 @@ def user_of(runtime: Runtime[Context]) -> str:
 
     On a server with logins a caller can't name somebody else through the context.
     """
-    server = runtime.server_info
-    if server is not None and server.user is not None:
-        return str(server.user.identity)
-    return context_of(runtime).user
+    return caller_of(runtime).user

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from langgraph.errors import NodeError
 from langgraph.types import Command
 
+from .. import tally
 from ..graph.state import State, StopReason, VerifierTask, attempts_of_turn
 from .calling import OutOfTimeError
 from .verifier import unanswered
@@ -29,6 +30,7 @@ def rescue(state: dict[str, Any], error: NodeError) -> Command[Literal["scorer",
         return Command(goto="scorer", update={"verdicts": unanswered(task, why, "error")})
     whole = State(**state)  # type: ignore[typeddict-item]  # the graph's state as LangGraph hands it
     if error.node in ("intake", "approval", "finalizer") or not attempts_of_turn(whole):
+        tally.add(tally.FAILED, tally.code_of(error.error))
         raise error.error
     reason: StopReason = "generator_failed" if error.node == "generator" else "model_failed"
     if isinstance(error.error, OutOfTimeError):
