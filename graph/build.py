@@ -27,6 +27,7 @@ from ..nodes.verifier import verifier
 from .context import Context
 from .routing import after_generator, after_intake, after_recall, after_review, after_scorer
 from .state import GemsInput, GemsOutput, State, VerifierTask
+from .tracing import start_tracing
 
 
 def build_graph(
@@ -46,6 +47,7 @@ def build_graph(
     Returns:
         The graph: `GemsInput` in, `GemsOutput` out, `Context` as the run's settings.
     """
+    start_tracing()
     builder = StateGraph(State, Context, input_schema=GemsInput, output_schema=GemsOutput)
     builder.set_node_defaults(error_handler=rescue)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ..errors import GemsError, ModelBusyError, ModelError
 from ..settings import get_settings
@@ -18,6 +18,7 @@ from .endpoint_memory import memory_of
 from .failures import ModelTimeoutError, RequestRejectedError, translate
 from .limits import backoff, limit_for
 from .providers import endpoint_of, make_model, secrets_of
+from .redaction import call_unseen
 from .thoughts import with_thought
 from .vision import Load, count_images, with_images
 
@@ -129,6 +130,10 @@ async def complete(
     known = memory_of(f"{where} {spec}", settings.mllm_max_images)
     images = count_images(messages)
     attempt = 0
+
+    def in_our_words(error: BaseException) -> GemsError:
+        return translate(error, spec, secrets)
+
     while True:
         shown = images if known.max_images is None else min(images, known.max_images)
         ready = await with_images(
@@ -143,10 +148,10 @@ async def complete(
         sent = known.allowed(options)
         try:
             async with limit.slot(), asyncio.timeout(settings.mllm_timeout):
-                answer = await _bound(model, sent).ainvoke(ready)
-            return keep_answer_logprobs(with_thought(cast("AIMessage", answer)))
+                answer = await call_unseen(_bound(model, sent), messages, ready, in_our_words)
+            return keep_answer_logprobs(with_thought(answer))
         except Exception as error:  # noqa: BLE001 - every SDK has its own; all are translated
-            failure = translate(error, spec, secrets)
+            failure = in_our_words(error)
         if isinstance(failure, RequestRejectedError):
             if known.learn(failure, sent, shown):
                 continue
