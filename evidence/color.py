@@ -21,13 +21,14 @@ SAMPLES: dict[str, str] = {
     "green": "008000 00ff00 228b22 32cd32 006400 2ca040 90ee90 3cb371 556b2f 9acd32 adff2f 98fb98",
     "cyan": "00ffff 40e0d0 00ced1 20b2aa 008080 afeeee",
     "blue": "0000ff 000080 1e90ff 4169e1 2654c8 87ceeb add8e6 191970 4682b4 6495ed b0d0f0",
-    "purple": "800080 8a2be2 9370db 4b0082 8038a8 9932cc d8bfd8 e6e6fa ff00ff ba55d3",
+    "purple": "800080 8a2be2 9370db 4b0082 8038a8 9932cc ff00ff ba55d3",
     "pink": "ffc0cb ff69b4 ff1493 f482b4 ffb6c1 db7093 ffe4e9",
     "brown": "8b4513 a0522d 7e4c28 5c4033 654321 d2691e 3d2314 b8860b c19a6b",
     "beige": "f5f5dc f5deb3 d2b48c faebd7 ffe4c4 eedcb3",
-    "black": "000000 181818 0d0d14 1a120e",
-    "white": "ffffff fcfcfc f5f5f5 fffff0 f8f8ff f0f8ff",
-    "gray": "808080 a9a9a9 696969 c0c0c0 868686 4d4d4d d3d3d3 708090",
+    "black": "000000 181818 262626 0d0d14 1a120e",
+    "white": "ffffff fcfcfc f5f5f5 ebebeb fffff0 f8f8ff f0f8ff",
+    "gray": "404040 4d4d4d 5a5a5a 696969 808080 868686 949494 a9a9a9 b4b4b4 c0c0c0 d3d3d3 "
+    "dcdcdc 708090",
 }
 """Examples of each colour name as sRGB: the basic colour terms of English (Berlin and Kay, 1969)
 with cyan and beige, each with the CSS colours (CSS Color 4, section 6.1) that people file there."""

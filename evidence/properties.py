@@ -119,7 +119,7 @@ def image_properties(picture: Picture) -> Properties:
     return Properties(
         width=width,
         height=height,
-        sharpness=float(edges.var()),
+        sharpness=float(edges.var()) if edges.size else 0.0,
         sharpest=max((float(cell.var()) for cell in cells), default=0.0),
         brightness=float(luma.mean()) / 255,
         blank=_blank_share(image),
