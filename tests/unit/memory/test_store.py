@@ -395,8 +395,11 @@ def test_empty_namespaces_are_not_listed(chroma):
 # Expiry
 
 
-def after(monkeypatch, minutes, start=time.time()):  # noqa: B008 - the real time, before patching
-    late = start + minutes * 60
+REAL_TIME = time.time
+
+
+def after(monkeypatch, minutes):
+    late = REAL_TIME() + minutes * 60
     monkeypatch.setattr("time.time", lambda: late)
 
 
