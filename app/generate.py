@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from ..errors import InputError
+from ..errors import GemsError, InputError
 from ..settings import get_settings
+from .presets import preset_settings
 
 if TYPE_CHECKING:
     from ..graph.context import Context
@@ -25,6 +27,7 @@ _SIZE = re.compile(r"(\d{2,5})(?:[x×](\d{2,5}))?")
 
 
 def generate(
+    command: typer.Context,
     prompt: Annotated[str, typer.Argument(help="What the image must show.", show_default=False)],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write the image to this file.")
@@ -63,6 +66,18 @@ def generate(
     verification: Annotated[
         str, typer.Option(help="each (in parallel), staged (by dependency) or joint (one call).")
     ] = "each",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Start from fast, balanced, best or text-rendering; other options win over it."
+        ),
+    ] = "",
+    url: Annotated[
+        str,
+        typer.Option(
+            help="Run on this LangGraph server instead of here; GEMS_API_KEY is sent to it."
+        ),
+    ] = "",
     max_seconds: Annotated[
         float | None, typer.Option(help="End with the best image after so many seconds of work.")
     ] = None,
@@ -93,22 +108,25 @@ def generate(
     from ..graph.context import check_context  # LangGraph: not for `gems --help`
 
     width, height = _size(size)
-    context = check_context(
-        {
-            "max_rounds": rounds,
-            "candidates": candidates,
-            "seed": seed,
-            "width": width,
-            "height": height,
-            "mllm": mllm,
-            "generator": generator,
-            "skills": skills,
-            "verification": verification,
-            "max_seconds": max_seconds,
-            "max_model_calls": max_calls,
-            "review": review,
-        }
-    )
+    values = {
+        "max_rounds": ("rounds", rounds),
+        "candidates": ("candidates", candidates),
+        "seed": ("seed", seed),
+        "width": ("size", width),
+        "height": ("size", height),
+        "mllm": ("mllm", mllm),
+        "generator": ("generator", generator),
+        "skills": ("skills", skills),
+        "verification": ("verification", verification),
+        "max_seconds": ("max_seconds", max_seconds),
+        "max_model_calls": ("max_calls", max_calls),
+        "review": ("review", review),
+    }
+    # What was not asked for is left to the preset and, on a server, to its assistant.
+    settings = preset_settings(preset) | {
+        name: value for name, (option, value) in values.items() if _was_given(command, option)
+    }
+    context = check_context(settings)
     if out is not None and not out.parent.is_dir():
         raise InputError(f"--out: there is no folder {out.parent}.", hint="Make it first.")
     run(
@@ -121,7 +139,14 @@ def generate(
         as_json=as_json,
         quiet=quiet,
         open_image=open_image,
+        url=url,
+        settings=settings,
     )
+
+
+def _was_given(command: typer.Context, option: str) -> bool:
+    source = command.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
 
 
 def run(
@@ -136,8 +161,12 @@ def run(
     as_json: bool = False,
     quiet: bool = False,
     open_image: bool = False,
+    url: str = "",
+    settings: dict[str, Any] | None = None,
 ) -> None:
     """Runs or resumes a thread with a live view on stderr and the answer on stdout.
+
+    With `url` the run is on that server, with those `settings` that were asked for.
 
     Raises:
         typer.Exit: With 3 when some requirements are unmet, 130 after Ctrl-C.
@@ -145,6 +174,7 @@ def run(
     """
     from ..graph.run import Result, run_input
     from .live import LiveView
+    from .remote import drive_remote
     from .session import best_so_far, drive
 
     console = Console(stderr=True, quiet=quiet)
@@ -153,8 +183,15 @@ def run(
     )
     try:
         with LiveView(console, prompt, context) as view:
-            result: Result = asyncio.run(drive(given, context, thread, view))
+            result: Result = asyncio.run(
+                drive_remote(url, given, settings or {}, thread, view)
+                if url
+                else drive(given, context, thread, view)
+            )
     except KeyboardInterrupt:
+        if url:
+            _say_interrupted_on_server(url, thread)
+            raise typer.Exit(130) from None
         kept = asyncio.run(best_so_far(thread))
         where = f"The best image so far: {kept}\n" if kept else "There was no image yet.\n"
         Console(stderr=True).print(
@@ -170,7 +207,7 @@ def run(
         typer.echo(path or result.image["uri"])
     else:
         view.conclude(result, path)
-        if get_settings().mllm == "sandbox" and not context.mllm:
+        if not url and get_settings().mllm == "sandbox" and not context.mllm:
             console.print(
                 "[dim]This was the offline sandbox, a simulation. "
                 "`gems doctor` says how to connect real models.[/]"
@@ -179,6 +216,20 @@ def run(
         typer.launch(str(path))
     if not result.met:
         raise typer.Exit(UNMET)
+
+
+def _say_interrupted_on_server(url: str, thread: str) -> None:
+    from .remote import best_remote
+
+    console = Console(stderr=True)
+    console.print(f"Interrupted; the server ends the run. Its thread there is {thread}.")
+    try:
+        kept = asyncio.run(best_remote(url, thread))
+    except GemsError as error:
+        console.print(escape(str(error)), soft_wrap=True)
+        return
+    what = f"The best image so far: {kept}" if kept else "There was no image yet."
+    console.print(escape(what), soft_wrap=True)
 
 
 def _size(text: str) -> tuple[int, int]:

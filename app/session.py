@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel.remote import RemoteGraph
 from langgraph.types import Command, Interrupt
 
 from ..errors import InputError
@@ -48,25 +50,48 @@ async def drive(given: GemsInput | None, context: Context, thread: str, view: Vi
         GemsError: The run failed before there was an image.
     """
     async with open_graph() as graph:
-        config = _config(thread, context)
-        step: Any = given
-        while True:
-            if step is None:
-                pending = (await graph.aget_state(config)).interrupts
-                if pending:
-                    step = _answers(pending, view)
-            async for mode, event in graph.astream(
-                step,
-                config,
-                context=context,
-                stream_mode=["updates", "custom"],
-                durability="sync",  # as `agenerate`: a kill must not lose a step that was paid for
-            ):
-                view.feed(mode, event)
-            snapshot = await graph.aget_state(config)
-            if not snapshot.interrupts:
-                return result_of(snapshot.values, thread)
-            step = _answers(snapshot.interrupts, view)
+        # Durability as in `agenerate`: a kill must not lose a step that was paid for.
+        values = await follow(
+            graph, given, context, _config(thread, context), view, durability="sync"
+        )
+    return result_of(values, thread)
+
+
+async def follow(
+    graph: CompiledStateGraph[Any, Any, Any, Any] | RemoteGraph,
+    given: GemsInput | None,
+    context: Any,
+    config: RunnableConfig,
+    view: View,
+    **options: Any,
+) -> dict[str, Any]:
+    """Runs a graph, here or on a server, to its end and returns the thread's values.
+
+    Args:
+        graph: The graph, or a `RemoteGraph`.
+        given: Input of a new turn; None resumes the thread.
+        context: Settings of the run: a `Context`, or a dict for a server.
+        config: Names the thread.
+        view: Is fed with the stream, and answers interrupts.
+        options: Go to `astream` as they are.
+
+    Raises:
+        GemsError: As the graph.
+    """
+    step: Any = given
+    while True:
+        if step is None:
+            pending = (await graph.aget_state(config)).interrupts
+            if pending:
+                step = _answers(pending, view)
+        async for part in graph.astream(
+            step, config, context=context, stream_mode=["updates", "custom"], **options
+        ):
+            view.feed(part[0], part[1])  # a RemoteGraph's parts carry an id, too
+        snapshot = await graph.aget_state(config)
+        if not snapshot.interrupts:
+            return dict(snapshot.values)
+        step = _answers(snapshot.interrupts, view)
 
 
 def _answers(pending: tuple[Interrupt, ...], view: View) -> Command[Any]:
