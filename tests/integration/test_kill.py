@@ -15,12 +15,15 @@ from pathlib import Path
 
 import killed_run
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
-from gems.app.session import best_so_far
+from gems.app.session import best_so_far, drive
 from gems.app.trajectory import read_trajectory
+from gems.graph.run import agenerate, run_input
 from gems.memory.artifacts import artifact_store
-from gems.memory.checkpoints import open_checkpointer
+from gems.memory.checkpoints import open_checkpointer, strict_serializer
 from gems.memory.retention import artifacts_of
+from gems.settings import get_settings
 
 pytestmark = pytest.mark.integration
 
@@ -182,3 +185,41 @@ async def check_images(thread: str, images: int) -> None:
     async with open_checkpointer() as saver:
         referred = await artifacts_of(saver, thread)
     assert {item["image"]["sha256"] for item in shown.attempts} <= referred
+
+
+class SlowSaver(InMemorySaver):
+    """Takes its time to save, and knows when it is at it."""
+
+    saving = 0
+
+    async def aput(self, *arguments, **options):
+        self.saving += 1
+        await asyncio.sleep(0.03)
+        try:
+            return await super().aput(*arguments, **options)
+        finally:
+            self.saving -= 1
+
+
+@pytest.mark.parametrize("way", ["agenerate", "drive"])
+async def test_no_step_begins_before_the_last_one_is_saved(way, world, monkeypatch):
+    saver = SlowSaver(serde=strict_serializer())
+    monkeypatch.setattr("gems.memory.checkpoints._memory_saver", lambda: saver)
+    for name, value in (("CHECKPOINT", "memory:"), ("STORE", "memory:"), ("EMBEDDINGS", "lexical")):
+        monkeypatch.setenv(f"GEMS_{name}", value)
+    get_settings.cache_clear()
+    early = []
+
+    def note(role, number):
+        if saver.saving and role in ("verifier", "summarizer", "refiner"):
+            early.append((role, number))
+
+    world.script.fail = note
+    world.script.verdict = lambda question, round_: "no"
+    context = world.context(max_rounds=2)
+    if way == "agenerate":
+        await agenerate("a cat", context=context, thread_id="slow")
+    else:
+        await drive(run_input("a cat"), context, "slow", killed_run.Unseen())
+    assert world.script.calls["refiner"] == 1
+    assert early == []
