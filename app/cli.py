@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import ConfigurationError, GemsError, InputError
-from . import artifacts, doctor, generate, memory, skills, threads
+from . import artifacts, doctor, generate, keys, memory, presets, skills, threads
 
 FAILED = 1
 USAGE = 2
@@ -28,10 +28,12 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("doctor")(doctor.doctor)
+app.command("presets")(presets.presets)
 app.add_typer(threads.app, name="threads")
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(memory.app, name="memory")
 app.add_typer(skills.app, name="skills")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command("graph")
