@@ -15,7 +15,7 @@ from ..nodes.decomposer import decomposer
 from ..nodes.finalizer import finalizer
 from ..nodes.generator import generator
 from ..nodes.intake import intake
-from ..nodes.planner import planner_graph
+from ..nodes.planner import planner_node
 from ..nodes.recall import recall
 from ..nodes.refiner import refiner
 from ..nodes.rescue import rescue
@@ -54,7 +54,7 @@ def build_graph(
     builder.add_node("intake", intake)
     builder.add_node("reviser", reviser)
     builder.add_node("recall", recall)
-    builder.add_node("planner", planner_graph())
+    builder.add_node("planner", planner_node())
     builder.add_node("decomposer", decomposer)
     builder.add_node("approval", approval)
     builder.add_node("generator", generator)

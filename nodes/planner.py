@@ -8,9 +8,10 @@ and never the state (see `gems.skills.tools`).
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.graph import START, StateGraph
@@ -264,6 +265,30 @@ async def answer_skill_calls(state: PlannerState, runtime: Runtime[Context]) -> 
 def after_plan(state: PlannerState) -> Literal["skill_tools", "__end__"]:
     """Returns where the planner goes: to the tools it called, or to its end with a plan."""
     return "__end__" if state.get("prompts") else "skill_tools"
+
+
+class PlannerNode(Protocol):
+    """The planner as LangGraph calls it."""
+
+    async def __call__(self, state: PlannerInput, config: RunnableConfig) -> PlannerOutput:
+        """Returns what the planner writes."""
+        ...
+
+
+def planner_node() -> PlannerNode:
+    """Returns the planner as a node of the graph.
+
+    The subgraph itself as a node would, while its events are streamed (`astream_events`, the
+    server's stream mode `events`), write all its channels back instead of its output's: also
+    `requirements`, which the decomposer writes in the same step. LangGraph finds a subgraph that
+    a node's function closes over: drawings and streams show it all the same.
+    """
+    graph = planner_graph()
+
+    async def planner(state: PlannerInput, config: RunnableConfig) -> PlannerOutput:
+        return cast(PlannerOutput, await graph.ainvoke(state, config))
+
+    return planner
 
 
 def planner_graph() -> CompiledStateGraph[PlannerState, Context, PlannerInput, PlannerOutput]:
