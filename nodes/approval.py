@@ -34,7 +34,7 @@ async def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     asked = state.get("asked", [])
     checks, notices = await asyncio.to_thread(_declared, state.get("skills", []))
     wanted = with_skill_checks(state["requirements"], checks, state["prompt"], asked)
-    requirements = with_text_evidence(wanted)
+    requirements = await asyncio.to_thread(with_text_evidence, wanted)
     update: dict[str, Any] = {"notices": notices} if notices else {}
     if requirements != state["requirements"]:
         update |= {"requirements": requirements, "asked": requirements}
@@ -51,7 +51,8 @@ async def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     )
     if isinstance(answer, dict) and answer.get("requirements"):
         edited = settle_requirements(answer["requirements"], "reviewer", [*asked, *requirements])
-        edited = with_text_evidence(_keep_evidence(edited, requirements))
+        edited = _keep_evidence(edited, requirements)
+        edited = await asyncio.to_thread(with_text_evidence, edited)
         update |= {"requirements": edited, "asked": edited}
     if isinstance(answer, dict) and answer.get("prompts"):
         update["prompts"] = [str(prompt) for prompt in answer["prompts"] if str(prompt).strip()]

@@ -90,7 +90,8 @@ def _text_decides(question: str, quotes: Iterable[str]) -> EvidenceDecides | Non
 def with_text_evidence(requirements: list[Requirement]) -> list[Requirement]:
     """Returns the requirements, those about quoted text with OCR evidence where they have none.
 
-    Nothing changes with `GEMS_EVIDENCE=off` or without the extra `ocr`.
+    Nothing changes with `GEMS_EVIDENCE=off` or without the extra `ocr`. Looks on disk for the
+    extra: in async code call it in a thread.
     """
     probe = EvidenceCheck(tool="ocr", parameters={}, decides="both")
     if get_settings().evidence == "off" or missing_for(probe):

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 from unit.evidence.drawn import lettered, picture
 
 from gems.evidence import ocr
@@ -106,7 +107,8 @@ async def test_ten_questions_about_one_picture_read_it_once(monkeypatch):
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    findings = await asyncio.gather(*(measure(check, image) for check in checks))
+    with blockbuster_ctx("gems.evidence"):  # raises on any blocking call within the event loop
+        findings = await asyncio.gather(*(measure(check, image) for check in checks))
     ticking.cancel()
     assert [one.answer for one in findings[:5]] == ["yes", "yes", "yes", "unknown", "no"]
     assert len(passes) == 1
