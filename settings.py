@@ -185,7 +185,7 @@ class Settings(BaseSettings):
         None, description="The same lines in the environment, or a JSON array of the objects."
     )
     jwt_secret: SecretStr | None = Field(
-        None, description="Secret of HS… tokens, 32 bytes at least."
+        None, description="Secret of HS… tokens; HS256 wants 32 bytes at least."
     )
     jwt_public_key: str | None = Field(
         None, description="Public key of RS…, ES… or EdDSA tokens: PEM text, or a file with it."

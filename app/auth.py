@@ -44,6 +44,8 @@ async def authenticate(scope: dict[str, Any]) -> Auth.types.MinimalUserDict:
             detail=error.message,
             headers={"WWW-Authenticate": "Bearer"} if error.status == 401 else None,
         ) from None
+    if identity.scopes == {"metrics"}:
+        raise Auth.exceptions.HTTPException(status_code=403, detail="This key reads /metrics only.")
     return {
         "identity": identity.name,
         "display_name": identity.name,

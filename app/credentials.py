@@ -40,7 +40,6 @@ _LONGEST_NAME = 200
 _LONGEST_CREDENTIAL = 8192
 _RECHECK_SECONDS = 2.0
 _LEEWAY_SECONDS = 30
-_SMALLEST_SECRET = 32
 
 
 @dataclass(frozen=True)
@@ -295,10 +294,11 @@ def _token_rules(settings: Settings) -> _TokenRules | None:
         )
     if secret is not None:
         key = secret.get_secret_value()
-        if len(key.encode()) < _SMALLEST_SECRET:
+        smallest = int(algorithm[2:]) // 8  # as long as the hash: RFC 7518, 3.2
+        if len(key.encode()) < smallest:
             raise ConfigurationError(
-                f"GEMS_JWT_SECRET is shorter than {_SMALLEST_SECRET} bytes.",
-                hint="A short secret can be guessed from any token; take 32 random bytes.",
+                f"GEMS_JWT_SECRET is shorter than {smallest} bytes.",
+                hint="A short secret can be guessed from any token; take random bytes.",
             )
     else:
         key = _public_key(public or "", algorithm)

@@ -22,8 +22,6 @@ OPERATORS = ("/internal", "/deploy")
 MEASURES = "/metrics"
 """For the scopes `metrics` and `admin`."""
 
-_DOCUMENTS = frozenset({"/", "/info", "/docs", "/openapi.json"})
-
 POLICY_VIOLATION = 1008
 """WebSocket close code (RFC 6455, 7.4.1)."""
 
@@ -70,13 +68,13 @@ def _is_passed(scope: Scope) -> bool:
 async def _check(scope: Scope) -> None:
     caller = await admit(scope)
     path = _path(scope)
-    if any(path == route or path.startswith(f"{route}/") for route in OPERATORS):
-        if not caller.admin:
-            raise AdmissionError(403, "This is for administrators.")
-    elif path == MEASURES and not caller.scopes & {"metrics", "admin"}:
-        raise AdmissionError(403, "This is for the scopes 'metrics' and 'admin'.")
-    elif caller.scopes == {"metrics"} and path not in _DOCUMENTS:
+    if path == MEASURES:
+        if not caller.scopes & {"metrics", "admin"}:
+            raise AdmissionError(403, "This is for the scopes 'metrics' and 'admin'.")
+    elif caller.scopes == {"metrics"}:
         raise AdmissionError(403, "This key reads /metrics only.")
+    elif not caller.admin and any(f"{path}/".startswith(f"{route}/") for route in OPERATORS):
+        raise AdmissionError(403, "This is for administrators.")
 
 
 def _path(scope: Scope) -> str:
