@@ -10,7 +10,6 @@ are shared, being references.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,9 +23,10 @@ from langgraph.types import StateSnapshot
 from ..errors import InputError
 from ..graph.build import build_graph
 from ..graph.context import Context, check_context
+from ..graph.run import run_config
 from ..memory.checkpoints import open_checkpointer
 from ..records import Attempt, Experience, Requirement
-from .session import CONTEXT_KEY, settings_of
+from .session import settings_of
 
 ORIGIN_KEY = "gems_forked_from"
 """Where a fork's first checkpoint says which thread and attempt it comes from."""
@@ -104,13 +104,8 @@ async def fork(
         if seed is not None:
             values["seed"] = seed
         new = str(uuid.uuid4())
-        config = RunnableConfig(
-            configurable={"thread_id": new},
-            metadata={
-                CONTEXT_KEY: json.dumps(asdict(context)),
-                ORIGIN_KEY: f"{thread} {attempt}",
-            },
-        )
+        config = run_config(new, context)
+        config["metadata"][ORIGIN_KEY] = f"{thread} {attempt}"
         await graph.aupdate_state(config, values, as_node=node)
     return Fork(new, prompt or str(values["prompt"]), context, bool(prompt))
 

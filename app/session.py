@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,14 +14,11 @@ from langgraph.types import Command, Interrupt
 from ..errors import InputError
 from ..graph.build import build_graph
 from ..graph.context import Context, check_context
-from ..graph.run import Result, open_graph, result_of
+from ..graph.run import CONTEXT_KEY, Result, open_graph, result_of, run_config
 from ..graph.state import GemsInput
 from ..memory.artifacts import artifact_store
 from ..memory.checkpoints import open_checkpointer
 from ..nodes.scorer import best_attempt
-
-CONTEXT_KEY = "gems_context"
-"""Where a run's settings stand in its checkpoints' metadata, so that it resumes with the same."""
 
 
 class View(Protocol):
@@ -37,12 +33,6 @@ class View(Protocol):
         ...
 
 
-def _config(thread: str, context: Context) -> RunnableConfig:
-    return RunnableConfig(
-        configurable={"thread_id": thread}, metadata={CONTEXT_KEY: json.dumps(asdict(context))}
-    )
-
-
 async def drive(given: GemsInput | None, context: Context, thread: str, view: View) -> Result:
     """Runs `given` on a thread, or resumes the thread when `given` is None.
 
@@ -52,7 +42,7 @@ async def drive(given: GemsInput | None, context: Context, thread: str, view: Vi
     async with open_graph() as graph:
         # Durability as in `agenerate`: a kill must not lose a step that was paid for.
         values = await follow(
-            graph, given, context, _config(thread, context), view, durability="sync"
+            graph, given, context, run_config(thread, context), view, durability="sync"
         )
     return result_of(values, thread)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -150,6 +151,18 @@ def run_input(
     return given
 
 
+CONTEXT_KEY = "gems_context"
+"""Where a run's settings stand in its checkpoints' metadata, so that it resumes with the same."""
+
+
+def run_config(thread_id: str, context: Context) -> RunnableConfig:
+    """Returns the config of a run on a thread; it remembers the run's settings."""
+    return RunnableConfig(
+        configurable={"thread_id": thread_id},
+        metadata={CONTEXT_KEY: json.dumps(asdict(context))},
+    )
+
+
 @asynccontextmanager
 async def open_graph() -> AsyncIterator[CompiledStateGraph[State, Context, GemsInput, GemsOutput]]:
     """The graph with the checkpointer and the experience memory of the settings, closed at the end.
@@ -202,9 +215,9 @@ async def agenerate(
             run_input(
                 prompt, negative_prompt=negative_prompt, requirements=requirements, seed=seed
             ),
-            RunnableConfig(configurable={"thread_id": thread}),
+            run_config(thread, settings),
             context=settings,
-            # A step begins only when the last one is saved: with LangGraph's default a kill can lose
+            # A step begins only when the last is saved: with LangGraph's default a kill can lose
             # a whole step that had been paid for (tests/integration/test_kill.py).
             durability="sync",
         )

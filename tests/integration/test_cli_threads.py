@@ -295,3 +295,14 @@ def test_resume_asks_for_the_review_it_waits_for(gems):
     assert answered, said
     questions = [item["question"] for item in json.loads(out)["requirements"]]
     assert questions == ["Is the ball red?", "Is the ball big?"]
+
+
+def test_a_run_made_in_python_resumes_with_its_own_settings(own_world):
+    import asyncio
+
+    from gems import Context, generate
+    from gems.app.session import settings_of
+
+    context = Context(max_rounds=1, seed=4, width=256, height=256, votes=1)
+    result = generate("a red ball", context=context)
+    assert asyncio.run(settings_of(result.thread_id)) == ("a red ball", context)
