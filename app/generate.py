@@ -222,7 +222,9 @@ def _say_interrupted_on_server(url: str, thread: str) -> None:
     from .remote import best_remote
 
     console = Console(stderr=True)
-    console.print(f"Interrupted; the server ends the run. Its thread there is {thread}.")
+    console.print(
+        f"Interrupted; the server ends the run. Its thread there is {thread}.", soft_wrap=True
+    )
     try:
         kept = asyncio.run(best_remote(url, thread))
     except GemsError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -41,6 +42,10 @@ SILENCE_SECONDS = 300.0
 """Longest silence of a server; while a run streams it sends a heartbeat every few seconds."""
 
 IMAGE_SECONDS = 120.0
+
+MASKED = "An internal error occurred"
+"""What langgraph-api says in place of the message of an error that is none of Python's own kinds
+(`langgraph_api.serde.default`)."""
 
 
 class ServerError(GemsError):
@@ -93,6 +98,11 @@ async def connect(url: str) -> AsyncIterator[LangGraphClient]:
         raise _failed_run(error) from None
     except httpx.HTTPStatusError as error:
         raise _refusal(address, error.response) from None
+    except json.JSONDecodeError:
+        raise ServerError(
+            f"What answers at {address} is no LangGraph server.",
+            hint="Give the address that `langgraph dev` prints as API.",
+        ) from None
     except httpx.TimeoutException:
         raise ServerError(f"The server at {address} does not answer in time.") from None
     except httpx.HTTPError as error:
@@ -108,10 +118,14 @@ def _failed_run(error: RemoteException) -> GemsError:
     if not isinstance(told, dict):
         return ServerError(f"The run failed on the server: {told}.")
     name, message = str(told.get("error", "")), str(told.get("message", ""))
+    if message == MASKED:
+        message = f"The run failed on the server with {name}; its reason is in the server's log."
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, GemsError):
         return kind(message)
-    return ServerError(f"The run failed on the server: {name}: {message}")
+    return ServerError(
+        message if name in message else f"The run failed on the server: {name}: {message}"
+    )
 
 
 def _refusal(address: str, response: httpx.Response) -> GemsError:
