@@ -7,8 +7,11 @@ Every error of this package is a `GemsError` with a stable `code` (for programs)
 from __future__ import annotations
 
 
-class GemsError(Exception):
+class GemsError(RuntimeError):
     """Base of all errors that this package raises on purpose.
+
+    A `RuntimeError`, because LangGraph Server shows a client the messages of Python's own errors
+    and their kinds only; of any other it says "An internal error occurred".
 
     Attributes:
         code: A stable name in snake_case that programs can compare.

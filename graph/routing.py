@@ -1,11 +1,15 @@
-"""Where the run goes next: pure functions of the state, read by the conditional edges."""
+"""Where the run goes next: functions of the state and the run's settings, for conditional edges.
+
+They take no `runtime`: `update_state` works out the next node outside of a run, where LangGraph has
+none to hand over, and fails if a function asks for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
-from langgraph.runtime import Runtime
+from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import Send
 
 from ..nodes.dispatch import next_questions
@@ -32,23 +36,21 @@ def after_recall(state: State) -> Sequence[Literal["planner", "decomposer", "app
     return ahead or ["approval"]
 
 
-def after_generator(
-    state: State, runtime: Runtime[Context]
-) -> list[Send] | Literal["scorer", "refiner"]:
+def after_generator(state: State) -> list[Send] | Literal["scorer", "refiner"]:
     """Returns one verifier for each question; the scorer when there is nothing left to ask with.
 
     Prompts that moderation refused go to the refiner, to be worded anew.
     """
     if state["refused"]:
         return "refiner"
-    return _verifiers(state, context_of(runtime)) or "scorer"
+    return _verifiers(state, _settings()) or "scorer"
 
 
 def after_scorer(
-    state: State, runtime: Runtime[Context]
+    state: State,
 ) -> list[Send] | Literal["review", "summarizer", "finalizer"]:
     """Returns the next wave of verifiers, a person's review, the next round, or the end."""
-    context = context_of(runtime)
+    context = _settings()
     wave = _verifiers(state, context)
     if wave:
         return wave
@@ -60,6 +62,12 @@ def after_scorer(
 def after_review(state: State) -> Literal["summarizer", "finalizer"]:
     """Returns the end when there is a reason to stop, else the next round."""
     return "finalizer" if state["stopped_because"] else "summarizer"
+
+
+def _settings() -> Context:
+    """Returns the run's settings; the defaults while a person edits a state outside of a run."""
+    runtime: Runtime[Context] | None = get_runtime(Context)
+    return Context() if runtime is None else context_of(runtime)
 
 
 def _verifiers(state: State, context: Context) -> list[Send]:
