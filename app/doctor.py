@@ -71,6 +71,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _embeddings,
         _checkpoints,
         _skills,
+        _evidence,
     ]
     found = await asyncio.gather(*(check(settings) for check in checks))
     return [finding for findings in found for finding in findings]
@@ -228,3 +229,18 @@ async def _skills(settings: Settings) -> list[Finding]:
         for problem in library.problems
     ]
     return findings
+
+
+async def _evidence(settings: Settings) -> list[Finding]:
+    from ..evidence.registry import evidence_tools
+
+    tools = {tool.name: await asyncio.to_thread(tool.missing) for tool in evidence_tools()}
+    there = ", ".join(name for name, missing in tools.items() if not missing)
+    findings = [Finding("evidence", "ok", f"measuring tools: {there}")]
+    return findings + [
+        Finding(
+            "evidence", "note", f"{name} is judged by the chat model alone", f"It needs {missing}."
+        )
+        for name, missing in tools.items()
+        if missing
+    ]

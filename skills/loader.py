@@ -200,7 +200,10 @@ class _Cache:
             library = _assemble(readings, problems)
             if len(self._libraries) >= 8:  # several working folders in one process, not a log
                 self._libraries.clear()
-                self._readings.clear()
+                in_use = {id(reading) for reading in readings}
+                self._readings = {
+                    key: reading for key, reading in self._readings.items() if id(reading) in in_use
+                }
             self._libraries[sources] = (readings, tuple(problems), library)
             return library
 

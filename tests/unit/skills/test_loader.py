@@ -90,6 +90,13 @@ def test_changes_on_disk_are_seen_and_nothing_is_read_again_without_one(tmp_path
     assert set(library_of(tmp_path).skills) == {"one"}
 
 
+def test_many_working_folders_do_not_make_one_be_read_again(tmp_path: Path) -> None:
+    for number in range(20):
+        make_skill(tmp_path / f"place-{number}", "one")
+        first = library_of(tmp_path / f"place-{number}")
+        assert library_of(tmp_path / f"place-{number}") is first
+
+
 def test_a_thousand_skills_load_and_reload_quickly(tmp_path: Path) -> None:
     for number in range(1000):
         make_skill(tmp_path, f"skill-{number}", files={"references/a.md": "a"})
