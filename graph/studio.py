@@ -1,4 +1,4 @@
-"""The object that `langgraph.json` names: the graph without checkpointer and store of its own.
+"""The objects that `langgraph.json` names: graphs without checkpointer and store of their own.
 
 LangGraph Server (and so Studio and the deployed API) brings both.
 """
@@ -6,5 +6,7 @@ LangGraph Server (and so Studio and the deployed API) brings both.
 from __future__ import annotations
 
 from .build import build_graph
+from .tool import build_tool
 
 graph = build_graph()
+tool = build_tool()
