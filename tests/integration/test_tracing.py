@@ -14,7 +14,10 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langgraph_sdk import get_client
 from pydantic import Field
+from servers.langgraph_server import LangGraphServer
+from servers.loopback import until
 from servers.otlp_server import LangSmithServer, OtlpServer
 
 from gems.errors import ModelError
@@ -221,3 +224,27 @@ def test_redaction_leaves_everything_else_as_it_is() -> None:
         "text": "see (image/png, 9 bytes, not recorded) and data:text/plain,hello",
         "more": [1, None, ["my *** here"]],
     }
+
+
+@pytest.mark.integration
+async def test_a_server_traces_to_both_without_images_and_keys(
+    tmp_path: Path, otlp: OtlpServer, langsmith: LangSmithServer
+) -> None:
+    tracing = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "LANGSMITH_TRACING": "true",
+        "LANGSMITH_ENDPOINT": langsmith.url,
+    }
+    # A LangSmith key would make the server ask LangSmith for its licence.
+    keys = {name: key for name, key in KEYS.items() if name != "LANGSMITH_API_KEY"}
+    with LangGraphServer(tmp_path, env={**keys, **tracing}) as server:
+        async with get_client(url=server.url) as client:
+            said = {"messages": [{"role": "user", "content": "three red cubes"}]}
+            context = {"width": 256, "height": 256, "seed": 3}
+            await client.runs.wait(None, "gems", input=said, context=context)
+        await until(lambda: any(span.name == "gems" for span in otlp.spans))
+        await until(lambda: b'"name":"finalizer"' in langsmith.raw)
+    assert {"planner", "verifier", "SandboxChatModel"} <= {span.name for span in otlp.spans}
+    assert_clean(otlp.raw)
+    assert_clean(langsmith.raw)
