@@ -8,6 +8,7 @@ operator, and nothing is filtered.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from langgraph_sdk import Auth
@@ -30,14 +31,21 @@ _Filter = dict[str, Any]
 
 
 @auth.authenticate
-async def authenticate(scope: dict[str, Any]) -> Auth.types.MinimalUserDict:
+async def authenticate(
+    headers: Mapping[Any, Any], scope: dict[str, Any] | None = None
+) -> Auth.types.MinimalUserDict:
     """Returns who makes the request.
+
+    Args:
+        headers: The request's headers, of bytes or of text.
+        scope: Its ASGI scope; a server that does not hand it over can't be used without logins,
+            unless GEMS_AUTH is `off`, because nothing says where the caller is.
 
     Raises:
         HTTPException: 401, 403 or 503; see `admit`.
     """
     try:
-        identity = await admit(scope)
+        identity = await admit(scope or {"headers": [_pair(*item) for item in headers.items()]})
     except AdmissionError as error:
         raise Auth.exceptions.HTTPException(
             status_code=error.status,
@@ -52,6 +60,10 @@ async def authenticate(scope: dict[str, Any]) -> Auth.types.MinimalUserDict:
         "is_authenticated": identity.name != LOCAL_USER,
         "permissions": ["authenticated", *sorted(identity.scopes)],
     }
+
+
+def _pair(*header: str | bytes) -> tuple[bytes, ...]:
+    return tuple(part.encode("latin-1") if isinstance(part, str) else part for part in header)
 
 
 def _free(ctx: Auth.types.AuthContext) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gems.app import auth as auth_module
 from gems.app.admission import LOCAL, AdmissionError, admit
 from gems.app.credentials import as_line, new_key
 from gems.app.http import app, lifespan
@@ -114,3 +115,20 @@ async def test_with_logins_a_place_is_no_credential(monkeypatch: pytest.MonkeyPa
             await admit(scope("127.0.0.1", **headers))
         assert refused.value.status == 401
         assert key not in refused.value.message
+
+
+async def test_a_server_that_hands_over_only_headers_needs_a_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As aegra calls it: nothing says where the caller is."""
+    local = {"host": "127.0.0.1"}
+    with pytest.raises(auth_module.Auth.exceptions.HTTPException, match="401"):
+        await auth_module.authenticate(local)
+    key, entry = new_key("alice", ("admin",))
+    monkeypatch.setenv("GEMS_API_KEYS", as_line(entry))
+    get_settings.cache_clear()
+    for headers in ({"Authorization": f"Bearer {key}"}, {b"x-api-key": key.encode()}):
+        user = await auth_module.authenticate(headers)
+        assert (user["identity"], user["permissions"]) == ("alice", ["authenticated", "admin"])
+    with pytest.raises(auth_module.Auth.exceptions.HTTPException, match="401"):
+        await auth_module.authenticate(local)
