@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from ..memory.experiences import Lesson
@@ -121,19 +122,24 @@ def worked_seconds(stretches: Iterable[list[float]]) -> float:
 class GemsInput(TypedDict, total=False):
     """What a caller gives: a `prompt`, or chat `messages` whose last human one is the prompt.
 
-    Attributes:
-        prompt: What the image must show.
-        messages: A chat; a new human message wins over `prompt`.
-        requirements: Yes/no questions (strings or records); then the decomposer is skipped.
-        negative_prompt: What the image must not show.
-        seed: Seed of the run; wins over the context's.
+    Each field says what it is in the schema that forms and tools show.
     """
 
-    prompt: str
-    messages: Annotated[list[AnyMessage], add_messages]
-    requirements: list[str | dict[str, Any]]
-    negative_prompt: str
-    seed: int
+    prompt: Annotated[str, Field(description="What the image must show.")]
+    messages: Annotated[
+        list[AnyMessage],
+        Field(description="A chat; a new human message in it wins over the prompt."),
+        add_messages,
+    ]
+    requirements: Annotated[
+        list[str | dict[str, Any]],
+        Field(
+            description="Yes/no questions that the image must answer with yes, as text or records; "
+            "left out, the decomposer makes them from the prompt."
+        ),
+    ]
+    negative_prompt: Annotated[str, Field(description="What the image must not show.")]
+    seed: Annotated[int, Field(description="Seed of the run; wins over the setting.")]
 
 
 class GemsOutput(TypedDict):

@@ -88,6 +88,7 @@ async def test_the_input_is_a_form_and_a_chat(api: LangGraphClient) -> None:
     schemas = await api.assistants.get_schemas(await assistant_of(api))
     given = schemas["input_schema"]["properties"]
     assert given["prompt"]["type"] == "string"
+    assert all(field["description"].endswith(".") for field in given.values())
     # Studio offers its chat where the state has a list of messages.
     kinds = {item["$ref"].rpartition("/")[2] for item in given["messages"]["items"]["oneOf"]}
     assert "HumanMessage" in kinds
