@@ -168,7 +168,8 @@ def weight(lesson: Lesson) -> float:
 
 def as_advice(lesson: Lesson) -> str:
     """Returns a lesson as one sentence or two for a model's prompt."""
-    said = f"{lesson['failed'].rstrip('. ')}." if lesson["failed"] else ""
+    failed = lesson["failed"].rstrip(". ")
+    said = failed if failed.endswith(("?", "!")) else f"{failed}." if failed else ""
     if not lesson["remedy"]:
         return said
     remedy = lesson["remedy"].rstrip(". ")

@@ -365,6 +365,7 @@ def _refine(asked: _Asked) -> _Answer:
         asked.candidates,
         [line for line in avoid if line],
         tags.get("feedback", ""),
+        tags.get("lessons", ""),
     )
     return _Answer(rationale, value={"rationale": rationale, "prompts": prompts})
 

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
+from .grammar import read
 from .lexicon import OPPOSITE, plural
+from .scene import Relation
 from .wording import be, definite, in_words, indefinite, relation_words
 
 if TYPE_CHECKING:
     from .grammar import ClauseKind, Reading
-    from .scene import Relation
 
 ClauseKey = tuple["ClauseKind", int]
 """Kind and index of a clause, as in `grammar.Clause`."""
+
+
+class Pattern(NamedTuple):
+    """One wording of one kind of clause, whatever it is said of.
+
+    Attributes:
+        kind: The kind of clause.
+        direction: The direction word of a relation's wording ("left of"); "" for other kinds.
+        turn: Which of the wordings.
+    """
+
+    kind: ClauseKind
+    direction: str
+    turn: int
 
 
 def emphasis(reading: Reading, clause: ClauseKey, turn: int) -> str:
@@ -23,6 +39,49 @@ def emphasis(reading: Reading, clause: ClauseKey, turn: int) -> str:
     wordings = _wordings(reading, clause)
     sentence = wordings[turn % len(wordings)]
     return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def preferred(reading: Reading, clause: ClauseKey, advice: Counter[Pattern]) -> list[str]:
+    """Returns all sentences that state a clause, those with most advice for them first."""
+    ranked: list[tuple[int, str]] = []
+    for pattern, sentence in _patterned(reading, clause):
+        ranked.append((-advice[pattern], sentence))
+    ranked.sort(key=lambda item: item[0])
+    return list(dict.fromkeys(sentence for _, sentence in ranked))
+
+
+def advised(reading: Reading, clause: ClauseKey, advice: Counter[Pattern]) -> str:
+    """Returns the sentence that advice speaks for most; "" where it speaks for none."""
+    best = max(_patterned(reading, clause), key=lambda item: advice[item[0]])
+    return best[1] if advice[best[0]] > 0 else ""
+
+
+def patterns_in(sentence: str) -> set[Pattern]:
+    """Returns the patterns that a sentence is an example of; none for any other sentence."""
+    reading = read(sentence)
+    plain = sentence.strip().rstrip(".").casefold()
+    return {
+        pattern
+        for clause in reading.clauses
+        for pattern, example in _patterned(reading, (clause.kind, clause.index))
+        if example.rstrip(".").casefold() == plain
+    }
+
+
+def _patterned(reading: Reading, clause: ClauseKey) -> list[tuple[Pattern, str]]:
+    """Returns every sentence for a clause with its pattern; a relation also from its other side."""
+    kind, index = clause
+    if kind != "relation":
+        turns = range(len(_wordings(reading, clause)))
+        return [(Pattern(kind, "", turn), emphasis(reading, clause, turn)) for turn in turns]
+    relation = reading.relations[index]
+    turned = Relation(relation.object, OPPOSITE[relation.direction], relation.subject)
+    found = []
+    for one in (relation, turned):
+        for turn, words in enumerate(_relation_wordings(reading, one)):
+            sentence = f"{words[0].upper()}{words[1:]}."
+            found.append((Pattern(kind, one.direction, turn), sentence))
+    return found
 
 
 def _wordings(reading: Reading, clause: ClauseKey) -> list[str]:

@@ -15,6 +15,7 @@ from ..models.generators.base import GeneratedImage, GenerationRequest
 from .grammar import MAX_COUNT, Clause, Reading, read
 from .lexicon import OPPOSITE
 from .painter import paint
+from .quirks import lift
 from .scene import COLORS, SIZES, Group, Relation, Scene
 
 if TYPE_CHECKING:
@@ -98,10 +99,9 @@ class SandboxGenerator:
         """Does nothing; there is nothing to free."""
 
     def _image(self, request: GenerationRequest, seed: int) -> GeneratedImage:
-        reading = read(request.prompt)
-        scene, notices = imagine(request.prompt, seed), _notices(reading)
-        image, painted = _painted(scene, seed, request.width, request.height)
-        if len(painted.groups) < len(scene.groups):
+        notices = _notices(read(request.prompt))
+        image, scene = painted(request.prompt, seed, request.width, request.height)
+        if len(scene.groups) < len(imagine(request.prompt, seed).groups):
             notices += ("The sandbox found no room for everything and left something out.",)
         if request.references:
             notices += ("The sandbox can't edit images; it drew a new one.",)
@@ -144,6 +144,7 @@ def survival(reading: Reading, clause: Clause) -> float:
     odds += _FIRST * math.exp(-first / _FIRST_WORDS)
     odds += _ALONE * any(mention.alone for mention in clause.mentions)
     odds += _AGAIN[min(len(clause.mentions), len(_AGAIN)) - 1]
+    odds += lift(reading, clause)
     odds -= _PER_CLAUSE * max(0, len(reading.clauses) - 3)
     odds -= _PER_WORD * max(0, reading.words - 10)
     return 1 / (1 + math.exp(-odds))
@@ -266,12 +267,15 @@ def _misspelt(sign: str, chance: random.Random) -> str:
     return sign[:at] + chance.choice(letters) + sign[at + 1 :]
 
 
-def _painted(scene: Scene, seed: int, width: int, height: int) -> tuple[Image.Image, Scene]:
-    """Returns the painted scene; what can't be placed goes, relations first, then groups.
+def painted(prompt: str, seed: int, width: int, height: int) -> tuple[Image.Image, Scene]:
+    """Returns the image for a prompt and what is in it, which is the truth for benchmarks.
+
+    What can't be placed in the imagined scene goes, relations first, then groups.
 
     Raises:
         GenerationError: Not even the background can be painted, that is, the size does not fit.
     """
+    scene = imagine(prompt, seed)
     while True:
         try:
             return paint(scene, seed, width, height), scene

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .emphasis import ClauseKey, emphasis
+from .advice import Advice, advice_of
+from .emphasis import ClauseKey, advised, emphasis
 from .grammar import ClauseKind, Reading, read
 from .lexicon import BOUNDARIES, COLOR_WORDS, words
+from .questions import claims_of
 from .wording import definite, indefinite, listed, relation_words, sentences_for
 
 if TYPE_CHECKING:
@@ -94,10 +96,13 @@ def first_prompts(prompt: str, candidates: int, lessons: str = "") -> list[str]:
     Args:
         prompt: The user's prompt.
         candidates: How many, at least 1.
-        lessons: What earlier tasks taught; the kinds of facts that they speak of come first.
+        lessons: What earlier tasks taught. Facts for which they quote a wording that helped are
+            said in that wording first; where they quote none, the kinds of facts that they speak
+            of come first.
     """
     reading = read(prompt)
-    lifted = _lifted(reading, lessons)
+    advice = advice_of(lessons)
+    lifted = [] if advice else _lifted(reading, lessons)
     written: list[str] = []
     for turn in range(candidates * 3):
         text = (
@@ -105,11 +110,26 @@ def first_prompts(prompt: str, candidates: int, lessons: str = "") -> list[str]:
             if understood(reading)
             else _kept(prompt, reading, turn)
         )
+        text = _as_advised(reading, advice, text)
         if text not in written:
             written.append(text)
         if len(written) == candidates:
             break
     return written or [prompt]
+
+
+def _as_advised(reading: Reading, advice: Advice, text: str) -> str:
+    """Returns the text with what lessons advise said first, unless that would bend a fact."""
+    said = [advised(reading, (clause.kind, clause.index), advice) for clause in reading.clauses]
+    front = [sentence for sentence in dict.fromkeys(said) if sentence and sentence not in text]
+    if not front:
+        return text
+    demanded = {claim.question for claim in claims_of(reading)}
+    for parts in ([*front, text], [text, *front]):
+        new = " ".join(parts)
+        if demanded == {claim.question for claim in claims_of(read(new))}:
+            return new
+    return text
 
 
 def understood(reading: Reading) -> bool:

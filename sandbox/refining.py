@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from .emphasis import ClauseKey, emphasis
+from .advice import Advice, advice_of
+from .emphasis import ClauseKey, emphasis, preferred
 from .grammar import Reading, read
 from .planning import first_prompts, understood
 from .questions import claims_of
@@ -67,7 +68,12 @@ def verdicts_of(lines: str) -> list[tuple[str, str]]:
 
 
 def next_prompts(
-    prompt: str, tried: list[Tried], candidates: int, avoid: list[str], feedback: str = ""
+    prompt: str,
+    tried: list[Tried],
+    candidates: int,
+    avoid: list[str],
+    feedback: str = "",
+    lessons: str = "",
 ) -> tuple[str, list[str]]:
     """Returns a rationale and `candidates` new prompts, none of them tried before.
 
@@ -80,7 +86,9 @@ def next_prompts(
         candidates: How many, at least 1.
         avoid: Further prompts that were tried.
         feedback: What a person said about the last image; comes before everything else.
+        lessons: What earlier tasks taught; wordings that helped there are tried first.
     """
+    advice = advice_of(lessons)
     reading = amended(read(prompt), feedback)
     clauses = {claim.question: (claim.clause, claim.index) for claim in claims_of(reading)}
     # Of equals the latest: it has the most repairs in it.
@@ -107,7 +115,9 @@ def next_prompts(
     for step in range(turn, turn + 40 + 4 * candidates):
         # Where the plain rewordings are used up, something that passes is said again as well.
         more = [all_keys[step % len(all_keys)]] if all_keys and step > turn + 10 else []
-        text = _rewritten(reading, best, [*keys, *more], foreign, step, feedback, len(written))
+        text = _rewritten(
+            reading, best, [*keys, *more], foreign, step, feedback, len(written), advice
+        )
         if understood(reading):
             text = _completed(reading, text)
         if _plain(text) in known or _plain(text) in map(_plain, written):
@@ -136,12 +146,13 @@ def _rewritten(
     step: int,
     feedback: str,
     candidate: int,
+    advice: Advice,
 ) -> str:
     """Returns one new prompt: the failed clauses in front of the best attempt's sentences."""
     emphasised = {emphasis(reading, key, turn) for key in keys for turn in range(5)}
-    front = [emphasis(reading, key, step) for key in keys]
+    front = [_worded(reading, key, step, advice, best) for key in keys]
     if step % 2 and len(keys) <= 2:
-        front += [emphasis(reading, key, step + 1) for key in keys]
+        front += [_worded(reading, key, step + 1, advice, best) for key in keys]
     front += [_stated(question) for question in foreign]
     if feedback:
         base = sentences_for(reading) if understood(reading) else [feedback.strip(), best.prompt]
@@ -155,6 +166,15 @@ def _rewritten(
     if len(text.split()) > MOST_WORDS and understood(reading):
         text = " ".join([*front, *sentences_for(reading)])
     return text
+
+
+def _worded(reading: Reading, key: ClauseKey, step: int, advice: Advice, best: Tried) -> str:
+    """Returns a sentence for a failed clause: by advice where there is some, else by turns."""
+    if any(pattern.kind == key[0] for pattern in advice):
+        fresh = [text for text in preferred(reading, key, advice) if text not in best.prompt]
+        if fresh:
+            return fresh[step % len(fresh)]
+    return emphasis(reading, key, step)
 
 
 def _completed(reading: Reading, text: str) -> str:
