@@ -43,7 +43,11 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
                 return
-            await refusal(error)(scope, receive, send)
+            answer = refusal(error)
+            # This layer is outside the server's CORS layer; without the header a page such as
+            # Studio is told of a broken connection where a key is missing.
+            answer.headers["Access-Control-Allow-Origin"] = "*"
+            await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -483,3 +483,18 @@ def test_the_log_holds_no_key(house: House) -> None:
     log = house.server.log
     assert SECRET not in log
     assert not [name for name, key in house.keys.items() if key in log]
+
+
+def test_a_web_page_learns_that_a_key_is_missing(house: House) -> None:
+    studio = {"Origin": "https://smith.langchain.com"}
+    asked = {
+        **studio,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    assert house.user().options("/threads/search", headers=asked).status_code == 200
+    refused = house.user().post("/threads/search", headers=studio, json={})
+    assert (refused.status_code, refused.headers["Access-Control-Allow-Origin"]) == (401, "*")
+    allowed = house.user("bob").post("/threads/search", headers=studio, json={})
+    assert allowed.status_code == 200
+    assert allowed.headers.get_list("Access-Control-Allow-Origin") == ["*"]
