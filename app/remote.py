@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 from langchain_core.runnables import RunnableConfig
 from langgraph.pregel.remote import RemoteException, RemoteGraph
+from langgraph.types import Interrupt, StateSnapshot
 from langgraph_sdk import get_client
 
 from .. import errors
@@ -52,6 +53,32 @@ class ServerError(GemsError):
     """A LangGraph server could not be reached, refused the call, or its run failed."""
 
     code = "server"
+
+
+class ServerGraph(RemoteGraph):
+    """A `RemoteGraph` that asks for a thread's newest state the way that every server understands.
+
+    `RemoteGraph` posts a checkpoint without an id for it; aegra answers that with 400.
+    """
+
+    async def aget_state(
+        self, config: RunnableConfig, *, subgraphs: bool = False, **_: Any
+    ) -> StateSnapshot:
+        """Returns the newest state of the thread that `config` names."""
+        state = await self._validate_client().threads.get_state(
+            config["configurable"]["thread_id"], subgraphs=subgraphs
+        )
+        found = [item for task in state["tasks"] for item in task["interrupts"]]
+        return StateSnapshot(
+            values=state["values"] or {},
+            next=tuple(state["next"] or ()),
+            config=config,
+            metadata=None,
+            created_at=state["created_at"],
+            parent_config=None,
+            tasks=(),
+            interrupts=tuple(Interrupt(value=item["value"], id=item["id"]) for item in found),
+        )
 
 
 def address_of(url: str) -> str:
@@ -133,7 +160,8 @@ def _refusal(address: str, response: httpx.Response) -> GemsError:
         hint = "It takes another key." if _key() else "Set GEMS_API_KEY to a key of this server."
         return ServerError(f"The server at {address} refuses the call.", hint=hint)
     try:
-        detail = response.json().get("detail", "")
+        body = response.json()
+        detail = body.get("detail") or body.get("message") or ""
     except (httpx.StreamError, ValueError, AttributeError):
         detail = ""
     return ServerError(
@@ -163,7 +191,7 @@ async def drive_remote(
         GemsError: The server can't be reached, the run failed, or it made no image.
     """
     async with connect(url) as client:
-        graph = RemoteGraph(GRAPH, client=client)
+        graph = ServerGraph(GRAPH, client=client)
         config = RunnableConfig(configurable={"thread_id": thread})
         # When this program ends, so does the run: nobody would see what it costs.
         values = await follow(graph, given, settings, config, view, on_disconnect="cancel")
