@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -430,6 +431,33 @@ def test_nobody_runs_under_anothers_name(house: House, hers: dict[str, Any]) -> 
     assert cron["user_id"] == "bob"
     assert "langgraph_auth" not in json.dumps(cron["payload"])
     assert bob.delete(f"/runs/crons/{cron['cron_id']}").is_success
+
+
+def test_the_tool_and_mcp_work_for_the_caller_and_nobody_else(house: House) -> None:
+    bob, alice = house.user("bob"), house.user("alice")
+    small = {"width": 256, "height": 256, "max_rounds": 1}
+    body = {"assistant_id": "generate_image", "input": {"prompt": "a purple cube", **small}}
+    made = bob.post("/runs/wait", json={**body, "context": {"user": "alice"}}).json()
+    assert bob.get(made["path"]).status_code == 200, made
+    assert alice.get(made["path"]).status_code == 404
+    refused = bob.post("/runs/wait", json={**body, "context": {"generator": "http:http://x"}})
+    assert "does not let its users choose" in refused.text
+    call = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {
+            "name": "generate_image",
+            "arguments": {"prompt": "an orange cube", **small},
+        },
+    }
+    headers = {"Accept": "application/json, text/event-stream"}
+    assert house.user().post("/mcp", json=call, headers=headers).status_code == 401
+    told = bob.post("/mcp", json=call, headers=headers)
+    assert told.status_code == 200, told.text
+    (path,) = set(re.findall(r"/artifacts/[0-9a-f]{64}", told.text))
+    assert bob.get(path).status_code == 200
+    assert alice.get(path).status_code == 404
 
 
 def test_the_operators_routes_are_an_administrators(house: House, hers: dict[str, Any]) -> None:
