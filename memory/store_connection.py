@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..errors import MemoryStoreError
+from ..errors import GemsError, MemoryStoreError
 
 if TYPE_CHECKING:
     import httpx
@@ -214,7 +214,7 @@ def translated(label: str) -> Iterator[None]:
         )
         failure.transient = status in {408, 425, 429} or status >= 500
         raise failure from error
-    except MemoryStoreError:
+    except GemsError:
         raise
     except (ChromaError, OSError, ValueError, TypeError, RuntimeError) as error:
         raise MemoryStoreError(

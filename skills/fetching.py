@@ -113,6 +113,8 @@ def _unzip(path: Path, target: Path) -> Path:
                         if left < 0:
                             raise SkillError("The zip file unpacks to too many bytes.")
                         plain.write(piece)
+    except SkillError:
+        raise
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
         # RuntimeError: encrypted; NotImplementedError: an unknown compression
         raise SkillError(f"The zip file can't be unpacked ({type(error).__name__}).") from None

@@ -285,6 +285,36 @@ async def test_a_scored_attempt_can_be_overruled(api: LangGraphClient, finished:
     assert values["image"] == values["attempts"][0]["image"]
 
 
+async def test_every_step_that_writes_can_be_edited(api: LangGraphClient, finished: str) -> None:
+    """The rest of the table in docs/studio.md."""
+    joining = await before(api, finished, "approval")
+    wording = "Exactly five red cubes to the left of one blue ball."
+    values = await fork(api, finished, joining, {"prompts": [wording]}, "planner")
+    assert values["attempts"][0]["prompt"] == wording
+    only = joining["values"]["requirements"][:1]
+    values = await fork(api, finished, joining, {"requirements": only}, "decomposer")
+    assert len(values["requirements"]) == 1
+    drawn = await before(api, finished, "verifier")
+    values = await fork(api, finished, drawn, {"negative_prompt": "people"}, "generator")
+    assert values["attempts"][0]["image"] == drawn["values"]["attempts"][0]["image"]
+
+
+async def test_a_later_round_gets_an_edited_prompt_and_an_ended_run_goes_on(
+    api: LangGraphClient, finished: str
+) -> None:
+    history = await api.threads.get_history(finished, limit=100)
+    later = next(item for item in history if "generator" in item["next"])
+    wording = "A blue ball on the right. On the left exactly five red cubes."
+    values = await fork(api, finished, later, {"prompts": [wording]}, "refiner")
+    assert [item["prompt"] for item in values["attempts"]][1] == wording
+    assert values["stopped_because"]
+    ended = await api.threads.get_state(finished)
+    made = await api.threads.update_state(finished, {"stopped_because": ""}, as_node="review")
+    more = {"max_rounds": ended["values"]["round"] + 1}
+    values = await run(api, finished, checkpoint=made["checkpoint"], context=more)
+    assert len(values["attempts"]) == len(ended["values"]["attempts"]) + 1
+
+
 async def test_a_step_run_again_without_edits_comes_out_the_same(
     api: LangGraphClient, finished: str
 ) -> None:
