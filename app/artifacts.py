@@ -112,6 +112,7 @@ def gc(
     [b]GEMS_CHECKPOINT[/b]; where several databases share one image store, do not collect.
     """
     from ..memory.artifacts import artifact_store
+    from ..memory.ownership import ownership
 
     if get_settings().checkpoint.get_secret_value().lower().startswith("memory:"):
         raise ConfigurationError(
@@ -128,6 +129,8 @@ def gc(
             yes=yes,
         )
     gone = asyncio.run(store.gc(referred, dry_run=dry_run))
+    if gone and not dry_run:
+        asyncio.run(ownership().prune({item.sha256 for item in gone}))
     if as_json:
         typer.echo(json.dumps([_plain(item) for item in gone], indent=2))
         return

@@ -69,11 +69,11 @@ class Ownership:
         name = _name(sha256_of(ref), user)
         return await asyncio.to_thread(self._folder.read, name, _MAX_RECORD) is not None
 
-    async def prune(self, existing: set[str]) -> int:
-        """Deletes the records of images that are gone; returns how many.
+    async def prune(self, gone: set[str]) -> int:
+        """Deletes the records of images that were deleted; returns how many.
 
         Args:
-            existing: Hashes of the images that are there.
+            gone: Hashes of the deleted images.
 
         Raises:
             ArtifactError: The records can't be read or written.
@@ -81,8 +81,8 @@ class Ownership:
 
         def sweep() -> int:
             names = [entry.name for entry in self._folder.entries()]
-            gone = [name for name in names if name.partition("/")[2][:64] not in existing]
-            return sum(self._folder.delete(name) for name in gone)
+            records = [name for name in names if name.partition("/")[2][:64] in gone]
+            return sum(self._folder.delete(name) for name in records)
 
         return await asyncio.to_thread(sweep)
 
