@@ -93,6 +93,12 @@ def presets(
     list_only: Annotated[
         bool, typer.Option("--list", help="Only list; with --url, the server's.")
     ] = False,
+    everyone: Annotated[
+        bool,
+        typer.Option(
+            "--everyone", help="On a server with logins: for all users; takes an administrator."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
     ] = False,
@@ -102,7 +108,8 @@ def presets(
     Doing it again changes nothing. An assistant whose settings were changed gets a new version with
     the preset's settings; its older versions stay, so Studio can go back to one.
 
-    [b]GEMS_API_KEY[/b] is sent to the server; with logins, an assistant belongs to the key's user.
+    [b]GEMS_API_KEY[/b] is sent to the server; with logins, an assistant belongs to the key's user
+    unless --everyone is given.
     """
     if not url:
         rows = [
@@ -121,7 +128,7 @@ def presets(
             wide="description",
         )
         return
-    found = asyncio.run(_on_server(url, list_only=list_only))
+    found = asyncio.run(_on_server(url, list_only=list_only, everyone=everyone))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -145,16 +152,18 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
-async def _on_server(url: str, *, list_only: bool) -> list[dict[str, Any]]:
+async def _on_server(url: str, *, list_only: bool, everyone: bool) -> list[dict[str, Any]]:
+    from .auth import AUDIENCE, EVERYONE
     from .remote import GRAPH, connect
 
+    audience = {AUDIENCE: EVERYONE} if everyone else {}
     rows = []
     async with connect(url) as client:
         for name in PRESETS:
             assistant = await _find(client, GRAPH, name)
             change: Change | Literal[""] = ""
             if not list_only:
-                assistant, change = await ensure(client, GRAPH, name, assistant)
+                assistant, change = await ensure(client, GRAPH, name, assistant, audience)
             if assistant is not None:
                 rows.append(
                     {
@@ -174,7 +183,11 @@ async def _find(client: LangGraphClient, graph: str, name: str) -> Assistant | N
 
 
 async def ensure(
-    client: LangGraphClient, graph: str, name: str, existing: Assistant | None
+    client: LangGraphClient,
+    graph: str,
+    name: str,
+    existing: Assistant | None,
+    metadata: dict[str, str],
 ) -> tuple[Assistant, Change]:
     """Makes an assistant out of a preset, or brings an existing one up to date.
 
@@ -183,28 +196,34 @@ async def ensure(
         graph: The graph's name on the server.
         name: The preset.
         existing: The assistant of that preset, if the server has one.
+        metadata: Further metadata that it must have.
 
     Returns:
         The assistant and what was done.
     """
     preset = PRESETS[name]
+    wanted = {PRESET_KEY: name, **metadata}
     if existing is None:
         made = await client.assistants.create(
             graph,
             context=preset.settings,
-            metadata={PRESET_KEY: name},
+            metadata=wanted,
             assistant_id=str(uuid.uuid5(_IDS, f"{graph}/{name}")),
             if_exists="do_nothing",  # two of this command at the same time make one assistant
             name=name,
             description=preset.description,
         )
         return made, "created"
-    if existing["context"] == preset.settings and existing["description"] == preset.description:
+    if (
+        existing["context"] == preset.settings
+        and existing["description"] == preset.description
+        and wanted.items() <= (existing["metadata"] or {}).items()
+    ):
         return existing, "unchanged"
     updated = await client.assistants.update(
         existing["assistant_id"],
         context=preset.settings,
-        metadata={PRESET_KEY: name},
+        metadata=wanted,
         name=name,
         description=preset.description,
     )

@@ -119,6 +119,9 @@ async def connect(url: str) -> AsyncIterator[LangGraphClient]:
     address = address_of(url)
     timeout = (CONNECT_SECONDS, SILENCE_SECONDS, SILENCE_SECONDS, CONNECT_SECONDS)
     try:
+        # The SDK's client tries for 12 s before it says that nobody is there; this asks once.
+        async with httpx.AsyncClient(timeout=CONNECT_SECONDS) as probe:
+            await probe.head(f"{address}/ok")
         async with get_client(url=address, api_key=_key(), timeout=timeout) as client:
             yield client
     except RemoteException as error:

@@ -155,9 +155,12 @@ async def test_presets_become_assistants_once(server):
 
 async def change_and_run(client: Any, server: LangGraphServer, fast: str) -> None:
     await client.assistants.update(fast, context={"max_rounds": 4})
-    third = json.loads(gems("presets", "--url", server.url, "--json").stdout)
-    assert (third[0]["change"], third[0]["version"]) == ("updated", 3)
-    assert {item["change"] for item in third[1:]} == {"unchanged"}
+    third = json.loads(gems("presets", "--url", server.url, "--json", "--everyone").stdout)
+    assert [(item["change"], item["version"]) for item in third] == [
+        ("updated", 3),
+        *[("updated", 2)] * 3,
+    ]
+    assert (await client.assistants.get(fast))["metadata"]["audience"] == "everyone"
 
     # A run of the assistant has its settings, and its own win over them, one by one.
     thread = (await client.threads.create())["thread_id"]
