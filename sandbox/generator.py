@@ -66,10 +66,11 @@ class SandboxGenerator:
     distilled text-to-image models follow prompts: an object goes missing, a count is off by one,
     two groups swap colours, left becomes right, a letter on the sign is wrong. That happens more
     often the longer the prompt is (in clauses and in words), and less often for what the prompt
-    states first, alone in a sentence, or again. Wording matters more than the seed. The rates are
-    chosen so that about one prompt in five of 3 to 10 facts comes out right at once; they are
-    measured on no real model, so figures made with this generator say how the loop behaves, not
-    how good GEMS is.
+    states first, alone in a sentence, or again. Wording matters more than the seed, and some
+    wordings are always read badly (`quirks.py`), so that a run can learn something for the next.
+    The rates are chosen so that about one prompt in five of 3 to 10 facts comes out right at once;
+    they are measured on no real model. Figures made with this generator say how the loop and its
+    memory behave, not how good GEMS is: that they gain anything is by construction.
 
     The same prompt, seed and size give the same pixels. The image carries no metadata.
 
