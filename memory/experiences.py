@@ -198,9 +198,10 @@ async def recall(
     """
     if limit < 1 or not prompt.strip():
         return []
-    found = await store.asearch(
-        namespace(user, generator), query=prompt[:MAX_TASK], limit=max(4 * limit, 12)
-    )
+    home = namespace(user, generator)
+    if not await store.asearch(home, limit=1):
+        return []  # nothing to compare with: the embedding model, seconds to load, is not needed
+    found = await store.asearch(home, query=prompt[:MAX_TASK], limit=max(4 * limit, 12))
     floor = _closeness(store).relevant
     fitting: list[Lesson] = []
     for item in found:
