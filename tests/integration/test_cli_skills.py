@@ -203,7 +203,9 @@ def test_try_shows_both_prompts_and_what_the_skill_changed(world, tmp_path):
     assert "did not load" not in text
 
 
-def test_learn_drafts_a_skill_from_runs_and_installs_nothing(tmp_path):
+def test_learn_drafts_a_skill_from_runs_and_installs_nothing(tmp_path, monkeypatch):
+    # The second run must not know what the first one learned, or it has nothing to repair.
+    monkeypatch.setenv("GEMS_STORE", "memory:")
     threads = [run_thread(HARD, seed) for seed in (1, 3)]
     done = skills("learn", "--from", threads[0], threads[1], "--name", "learned-here")
     assert done.returncode == 0, done.stderr
