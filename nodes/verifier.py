@@ -11,6 +11,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 
+from ..errors import ModelError
 from ..graph.context import Context, context_of
 from ..graph.state import AttemptVerdict, VerifierTask
 from ..models.answers import YesNo, parse_answer
@@ -69,8 +70,7 @@ class JointVerdicts(BaseModel):
 async def verifier(state: VerifierTask, runtime: Runtime[Context]) -> dict[str, Any]:
     """Returns a verdict for each requirement asked; one that evidence decides costs no call.
 
-    Raises:
-        ModelError: The model failed for good; the graph's rescue makes that `unknown`.
+    A model that failed for good leaves its questions `unknown`, never a silent no.
     """
     context = context_of(runtime)
     model = RoleModel("verifier", context, state.get("seconds_left"))
@@ -82,6 +82,9 @@ async def verifier(state: VerifierTask, runtime: Runtime[Context]) -> dict[str, 
         verdicts = await look(model, task, context.votes) if open_questions else []
     except OutOfTimeError as error:
         verdicts = unanswered(task, str(error), "budget")
+    except ModelError as error:
+        # Here and not in the graph's rescue, so that what was measured is kept.
+        verdicts = unanswered(task, str(error), "error")
     return {"verdicts": [*measured, *verdicts], "usage": model.usage()}
 
 

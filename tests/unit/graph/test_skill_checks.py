@@ -6,6 +6,7 @@ import pytest
 from langgraph.types import Command
 from PIL import Image, ImageDraw, ImageFont
 
+from gems.errors import ModelError
 from gems.evidence import ocr
 from gems.models.generators.base import GeneratedImage
 from gems.models.generators.registry import register_generator
@@ -94,6 +95,15 @@ async def test_every_way_of_verifying_measures_first(world, signs, verification)
     assert verdict(result)["source"] == "evidence"
     assert len(asked(world)) == 1
     assert "BAKERY" not in asked(world)[0]
+
+
+async def test_what_was_measured_is_kept_when_the_model_fails(world, signs):
+    signs("BAKERY")
+    world.script.fail = lambda role, number: ModelError("down") if role == "joint" else None
+    result = await world.run(PROMPT, verification="joint", max_rounds=1)
+    assert verdict(result)["answer"] == "yes"
+    assert verdict(result, "window")["answer"] == "unknown"
+    assert result["score"] == 0.5
 
 
 async def test_evidence_off_leaves_everything_to_the_model(world, signs, monkeypatch):
