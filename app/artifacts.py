@@ -13,6 +13,7 @@ import typer
 
 from ..errors import ArtifactError, ConfigurationError, InputError
 from ..settings import get_settings
+from .exit_codes import FAILED
 from .tables import confirm, print_table, size_text, time_text
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-FAILED = 1
 
 _JSON = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")

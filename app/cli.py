@@ -13,9 +13,7 @@ from rich.markup import escape
 
 from ..errors import ConfigurationError, GemsError, InputError
 from . import artifacts, doctor, generate, keys, memory, presets, skills, threads
-
-FAILED = 1
-USAGE = 2
+from .exit_codes import FAILED, USAGE
 
 app = typer.Typer(
     name="gems",

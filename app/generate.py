@@ -15,13 +15,12 @@ from rich.markup import escape
 
 from ..errors import GemsError, InputError
 from ..settings import get_settings
+from .exit_codes import UNMET
 from .presets import preset_settings
 
 if TYPE_CHECKING:
     from ..graph.context import Context
 
-UNMET = 3
-"""Exit code of a run that finished with requirements unmet."""
 
 _SIZE = re.compile(r"(\d{2,5})(?:[x×](\d{2,5}))?")
 

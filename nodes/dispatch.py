@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..graph.budget import calls_left, out_of_time
 from ..graph.context import Context
-from ..graph.state import State, VerifierTask, attempts_of_turn
+from ..graph.state import AttemptVerdict, State, VerifierTask, attempts_of_turn
 from .calling import seconds_left
 from .requirements import next_wave
 
@@ -19,21 +19,16 @@ def next_questions(state: State, context: Context) -> list[VerifierTask]:
     if out_of_time(state, context) or state.get("stopped_because"):
         return []
     limit = seconds_left(state, context)
-    answered: dict[str, set[str]] = {}
+    answered: dict[str, dict[str, AttemptVerdict]] = {}
     for item in state.get("verdicts", []):
-        answered.setdefault(item["attempt"], set()).add(item["requirement"])
+        answered.setdefault(item["attempt"], {})[item["requirement"]] = item
     tasks: list[VerifierTask] = []
     for attempt in attempts_of_turn(state):
         if attempt["round"] != state["round"]:
             continue
-        known = answered.get(attempt["id"], set())
+        known = answered.get(attempt["id"], {})
         if context.verification == "staged":
-            verdicts = {
-                item["requirement"]: item
-                for item in state["verdicts"]
-                if item["attempt"] == attempt["id"]
-            }
-            asked = next_wave(state["requirements"], verdicts)
+            asked = next_wave(state["requirements"], known)
         else:
             asked = [item for item in state["requirements"] if item["id"] not in known]
         groups = [asked] if context.verification == "joint" and asked else [[one] for one in asked]

@@ -14,10 +14,12 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import diffusers
 import numpy as np
 import pytest
 import pytest_asyncio
 import tiny_pipelines
+import torch
 from PIL import Image
 
 from gems.errors import (
@@ -32,9 +34,6 @@ from gems.models.generators.base import GenerationRequest, ImageGenerator
 from gems.models.generators.diffusers_local import DiffusersGenerator
 from gems.models.generators.diffusers_source import explain
 from gems.settings import Settings
-
-torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
 
 Folders = Callable[[str], Path]
 Make = Callable[..., DiffusersGenerator]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +11,7 @@ import psycopg
 import pytest
 from langgraph.types import Command
 from servers.postgres import postgres_server
+from together import start_together
 from toy_threads import CALLS, on, toy_graph
 
 from gems.errors import ConfigurationError
@@ -68,29 +67,7 @@ asyncio.run(main())
 
 def test_processes_may_race_for_the_first_use(database: str) -> None:
     tests = str(Path(__file__).parents[1])
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPENER, database, f"t{number}", tests],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for number in range(3)
-    ]
-    try:
-        for child in children:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-        for child in children:
-            assert child.stdin is not None
-            child.stdin.write(b"go\n")
-            child.stdin.flush()
-        outputs = [child.communicate(timeout=90) for child in children]
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-    assert [child.returncode for child in children] == [0] * 3, outputs
+    start_together(OPENER, [[database, f"t{number}", tests] for number in range(3)])
     with psycopg.connect(database) as connection:
         (threads,) = connection.execute(
             "SELECT count(DISTINCT thread_id) FROM checkpoints WHERE checkpoint_ns = ''"

@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import os
 import sqlite3
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.types import Command, Interrupt, Send
+from together import start_together
 from toy_threads import CALLS, on, toy_graph
 
 from gems.errors import ConfigurationError
@@ -229,29 +229,7 @@ asyncio.run(main())
 def test_processes_that_start_and_write_together_are_not_locked_out(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/shared.sqlite"
     tests = str(Path(__file__).parents[2])
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, url, str(number), tests],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for number in range(4)
-    ]
-    try:
-        for child in children:
-            assert child.stdout is not None
-            assert child.stdout.readline() == b"ready\n"
-        for child in children:
-            assert child.stdin is not None
-            child.stdin.write(b"go\n")
-            child.stdin.flush()
-        outputs = [child.communicate(timeout=90) for child in children]
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-    assert [child.returncode for child in children] == [0] * 4, outputs
+    start_together(WRITER, [[url, str(number), tests] for number in range(4)])
     with sqlite3.connect(f"{tmp_path}/shared.sqlite") as connection:
         (threads,) = connection.execute(
             "SELECT count(DISTINCT thread_id) FROM checkpoints WHERE checkpoint_ns = ''"
