@@ -18,7 +18,7 @@ LEAVES = {"errors", "records", "settings", "tally"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "app": {"evals", "evidence", "graph", "memory", "models", "nodes", "sandbox", "skills"},
-    "evals": {"graph", "memory", "models", "nodes", "skills"},
+    "evals": {"graph", "memory", "models", "nodes", "sandbox", "skills"},
     "evidence": set(),
     "graph": {"nodes", "memory", "skills", "models"},
     "nodes": {
