@@ -119,6 +119,9 @@ def read_jsonl(path: Path, *, hint: str = "") -> list[tuple[int, dict[str, Any]]
     for number, line in read_lines(path):
         try:
             value = parse_json(line)
+        except json.JSONDecodeError as error:
+            faults.add(number, f"{error.msg} at column {error.colno}")
+            continue
         except ValueError as error:
             faults.add(number, str(error))
             continue
@@ -230,9 +233,9 @@ def parse_json(text: str) -> Any:
     """Returns the value of a JSON text, strictly.
 
     Raises:
-        ValueError: It is not JSON, has a key twice, NaN or Infinity, is nested too deep, or has half
-            of a surrogate pair (no file could be written from it). The message is for people;
-            `json.JSONDecodeError` where the text is no JSON at all.
+        ValueError: It is not JSON (a `json.JSONDecodeError` then), has a key twice, NaN or
+            Infinity, is nested too deep, or has half of a surrogate pair (no file could be written
+            from it). The message is for people.
     """
     try:
         value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
