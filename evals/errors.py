@@ -15,3 +15,9 @@ class JudgeError(GemsError):
     """A judge could not be reached, or answered with what can't be read."""
 
     code = "judge"
+
+
+class NoLogprobsError(JudgeError):
+    """A judge gives no log-probabilities, or such as can't be the model's own."""
+
+    code = "judge_logprobs"

@@ -75,6 +75,7 @@ class Task(ABC):
             figures).
         size: Width and height of its images in pixels by the official protocol.
         source: Where its data and scorer are.
+        default_data: The data file that is read without `--data`; None where one must be given.
     """
 
     name: ClassVar[str]
@@ -85,6 +86,7 @@ class Task(ABC):
     judging: ClassVar[Literal["judge", "truth", "official", "portable"]] = "judge"
     size: ClassVar[tuple[int, int]] = (1024, 1024)
     source: ClassVar[Source]
+    default_data: ClassVar[Path | None] = None
 
     @abstractmethod
     def read(self, data: Path) -> list[Item]:
@@ -126,6 +128,10 @@ class Task(ABC):
             JudgeError: The judge failed, or its answer can't be read after a second try.
         """
         raise NotImplementedError(f"{self.name} has no judge of its own")
+
+    def can_judge(self, item: Item) -> bool:
+        """Whether there is anything to judge an item's images by; the runner skips the others."""
+        return True
 
     def needs_logprobs(self) -> bool:
         """Whether `judge` uses `first_token`, so that the judge must be probed first."""
