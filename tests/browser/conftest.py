@@ -1,0 +1,115 @@
+"""A real browser, real servers, and a page that tells what went wrong in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import pytest_asyncio
+from browser.visit import Visits
+from playwright.async_api import Browser, async_playwright
+from servers import chromium
+from servers.langgraph_server import LangGraphServer
+from servers.painter_server import PainterServer
+
+from gems.app.credentials import as_line, new_key
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets the tests of this folder share one event loop: the browser's connection lives in it."""
+    for item in items:
+        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+def without_browser(error: chromium.NoChromiumError) -> NoReturn:
+    """Skips, saying why; in CI nobody would see that the tests did not run, so there it fails."""
+    if os.environ.get("CI", "").lower() in ("", "0", "false"):
+        pytest.skip(str(error))
+    pytest.fail(f"CI must run the browser tests. {error}")
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """Where the browser is; without one the tests are skipped, and fail under CI=true."""
+    try:
+        return chromium.ensure()
+    except chromium.NoChromiumError as error:
+        without_browser(error)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(
+    chromium_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Browser]:
+    """One browser for all tests of this process."""
+    home = tmp_path_factory.mktemp("browser")
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(
+            executable_path=chromium_path,
+            args=chromium.flags(),
+            env={**os.environ, "HOME": str(home)},  # a test's own HOME goes with the test
+        )
+        yield running
+        await running.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visits(browser: Browser) -> AsyncIterator[Visits]:
+    """Opens pages, each with a browser profile of its own; checks at the end what they did."""
+    made = Visits(browser)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(scope="session")
+def _painter() -> Iterator[PainterServer]:
+    with PainterServer() as running:
+        yield running
+
+
+@pytest.fixture
+def painter(_painter: PainterServer) -> Iterator[PainterServer]:
+    """The image generator of `server`; it works and does not wait until a test says so."""
+    _painter.reset()
+    yield _painter
+    _painter.reset()
+
+
+@pytest.fixture(scope="session")
+def _server(
+    tmp_path_factory: pytest.TempPathFactory, _painter: PainterServer
+) -> Iterator[LangGraphServer]:
+    env = {"GEMS_GENERATOR": f"http:{_painter.url}"}
+    with LangGraphServer(tmp_path_factory.mktemp("server"), env=env) as running:
+        yield running
+
+
+@pytest.fixture
+def server(_server: LangGraphServer, painter: PainterServer) -> LangGraphServer:
+    """A server without logins, whose images come from `painter`."""
+    return _server
+
+
+class House(LangGraphServer):
+    """A server with logins; `keys` has the API key of each user."""
+
+    keys: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A server with logins for alice and bob."""
+    folder = tmp_path_factory.mktemp("house")
+    made = {name: new_key(name, ()) for name in ("alice", "bob")}
+    file = folder / "keys.jsonl"
+    file.write_text("\n".join(as_line(entry) for _, entry in made.values()))
+    running = House(folder, env={"GEMS_API_KEYS_FILE": str(file)})
+    running.keys = {name: key for name, (key, _) in made.items()}
+    with running:
+        yield running
