@@ -75,6 +75,8 @@ class Row(TypedDict):
         image: The best image; None when failed.
         file: The image relative to the run's folder, in the official layout; empty when failed.
         best: Id of the attempt whose image it is.
+        best_by_round: Ids of the attempts that were the best after round 1, 2 …; absent when
+            failed.
         score: The run's own score of that image, 0..1 (what the loop believed).
         stopped_because: Why the run ended.
         rounds: Rounds made.
@@ -100,6 +102,7 @@ class Row(TypedDict):
     image: ImageRef | None
     file: str
     best: str
+    best_by_round: NotRequired[list[str]]
     score: float
     stopped_because: str
     rounds: int
