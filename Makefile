@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-ROOMS := app evals evidence graph memory models nodes sandbox skills
+ROOMS := app evals evidence graph memory models nodes sandbox show skills
 TESTS ?=
 
 .PHONY: demo test check lint types install install-dev constraints drawing clean help

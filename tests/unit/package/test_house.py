@@ -12,15 +12,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("app", "evals", "evidence", "graph", "memory", "models", "nodes", "sandbox", "skills")
+ROOMS = (
+    "app",
+    "evals",
+    "evidence",
+    "graph",
+    "memory",
+    "models",
+    "nodes",
+    "sandbox",
+    "show",
+    "skills",
+)
 LEAVES = {"errors", "records", "settings", "tally"}
 """Modules of the root that every room may import."""
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "app": {"evals", "evidence", "graph", "memory", "models", "nodes", "sandbox", "skills"},
-    "evals": {"graph", "memory", "models", "nodes", "sandbox", "skills"},
+    "app": {"evals", "evidence", "graph", "memory", "models", "nodes", "sandbox", "show", "skills"},
+    "evals": {"graph", "memory", "models", "nodes", "sandbox", "show", "skills"},
     "evidence": set(),
-    "graph": {"nodes", "memory", "skills", "models"},
+    "graph": {"nodes", "memory", "show", "skills", "models"},
     "nodes": {
         "evidence",
         "graph.state",
@@ -30,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models",
         "skills",
     },
+    "show": {"memory.artifacts"},
     "skills": {"evidence.registry"},
     "memory": {"models.embeddings"},
     "models": {"sandbox.chat", "sandbox.generator"},
