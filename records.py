@@ -147,6 +147,27 @@ class Attempt(TypedDict):
     seconds: float
 
 
+class Comparison(TypedDict):
+    """Two attempts that tied, looked at side by side by the verifier's model.
+
+    Attributes:
+        turn: The turn it belongs to.
+        incumbent: Id of the attempt that was the best before.
+        challenger: Id of the attempt that it was compared with.
+        answers: Who won with the incumbent shown first, and then with the challenger first; one
+            answer when the challenger lost the first, none when the model failed.
+        winner: Id of the attempt that is the best after it: the challenger only if it won twice.
+        rationale: Why, in the model's words.
+    """
+
+    turn: int
+    incumbent: str
+    challenger: str
+    answers: list[Literal["incumbent", "challenger", "neither"]]
+    winner: str
+    rationale: str
+
+
 class Experience(TypedDict):
     """What one round taught, compressed by the summarizer (paper, Agent Memory).
 
@@ -169,12 +190,15 @@ class RoleUsage(TypedDict):
         input_tokens: As the endpoint reports them; 0 where it reports none.
         output_tokens: Likewise, reasoning included.
         seconds: Summed wall time of the calls (parallel calls add up).
+        image_bytes: Bytes of the encoded images in the requests to chat models, before base64 and
+            with every retry; 0 in what was counted before this field was there.
     """
 
     calls: int
     input_tokens: int
     output_tokens: int
     seconds: float
+    image_bytes: int
 
 
 Usage = dict[str, RoleUsage]

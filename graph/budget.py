@@ -1,12 +1,18 @@
-"""Budgets: what is left of a run's rounds, calls and seconds. Pure functions of the state."""
+"""Budgets: what is left of a run's rounds, calls, tokens, images and seconds. Pure functions."""
 
 from __future__ import annotations
 
 from .context import Context
-from .state import State, StopReason, worked_seconds
+from .state import State, StopReason, attempts_of_turn, worked_seconds
 
-CALLS_OF_A_ROUND = 3
-"""A further round is worth starting only with a call each for summarizer, refiner and verifier."""
+
+def calls_of_a_round(context: Context) -> int:
+    """Returns the fewest model calls with which a further round is worth starting.
+
+    One for the refiner, one for a verifier, and one for the summarizer where it makes one.
+    """
+    separate = context.reflection == "separate" and context.trajectory == "experiences"
+    return 3 if separate else 2
 
 
 def calls_used(state: State) -> int:
@@ -23,6 +29,59 @@ def calls_left(state: State, context: Context) -> int | None:
     return max(0, context.max_model_calls - calls_used(state))
 
 
+def tokens_left(state: State, context: Context) -> int | None:
+    """Returns the tokens left in this turn, never below 0; None without a limit.
+
+    What a call uses is known only after it: a run can end above its budget, by the calls that were
+    under way when it ran out.
+    """
+    if context.max_tokens is None:
+        return None
+    usage = state.get("usage", {}).values()
+    every = sum(used["input_tokens"] + used["output_tokens"] for used in usage)
+    return max(0, context.max_tokens - (every - state.get("tokens_before", 0)))
+
+
+def out_of_tokens(state: State, context: Context) -> bool:
+    """Returns whether the turn has used `max_tokens`."""
+    return tokens_left(state, context) == 0
+
+
+def verifier_calls_left(state: State, context: Context) -> int | None:
+    """Returns how many verifier calls the budgets of calls and tokens allow; None without a limit.
+
+    For tokens, as many as fit when each needs what a verifier's call has needed so far.
+    """
+    calls, tokens = calls_left(state, context), tokens_left(state, context)
+    used = state.get("usage", {}).get("verifier")
+    if tokens is None:
+        return calls
+    if not used or not used["calls"]:
+        by_tokens = None if tokens else 0
+    else:
+        mean = (used["input_tokens"] + used["output_tokens"]) / used["calls"]
+        by_tokens = int(tokens / mean) if mean else None
+    return min((item for item in (calls, by_tokens) if item is not None), default=None)
+
+
+def candidates_of_round(state: State, context: Context) -> int:
+    """Returns how many images the round that begins now makes: fewer where `max_images` ends it.
+
+    At least 1: what has no image left to make does not begin (see `stop_reason`).
+    """
+    if context.max_images is None:
+        return context.candidates
+    made = sum(item["round"] != state["round"] for item in attempts_of_turn(state))
+    return max(1, min(context.candidates, context.max_images - made))
+
+
+def out_of_images(state: State, context: Context) -> bool:
+    """Returns whether the turn has made `max_images`."""
+    if context.max_images is None:
+        return False
+    return len(attempts_of_turn(state)) >= context.max_images
+
+
 def out_of_time(state: State, context: Context) -> bool:
     """Returns whether the turn has worked for `max_seconds`."""
     if context.max_seconds is None:
@@ -33,15 +92,22 @@ def out_of_time(state: State, context: Context) -> bool:
 def stop_reason(state: State, context: Context, score: float) -> StopReason:
     """Returns why the run ends after a scored round, or "" to go on.
 
-    Acceptance comes first: a round that met everything with the last call was accepted.
+    Acceptance comes first: a round that met everything with the last call was accepted. A run that
+    verifies nothing has nothing to refine by and ends at once.
     """
+    if context.verification == "none":
+        return "not_verified"
     if score >= context.accept_score:
         return "accepted"
     if out_of_time(state, context):
         return "max_seconds"
     left = calls_left(state, context)
-    if left is not None and left < CALLS_OF_A_ROUND:
+    if left is not None and left < calls_of_a_round(context):
         return "max_model_calls"
+    if out_of_tokens(state, context):
+        return "max_tokens"
+    if out_of_images(state, context):
+        return "max_images"
     if state["round"] >= context.max_rounds:
         return "max_rounds"
     return ""

@@ -33,9 +33,17 @@ class Context:
         Field(
             ge=1,
             le=8,
-            description="Images per round; each further one varies the wording and the seed.",
+            description="Images per round; `variety` says how they differ.",
         ),
     ] = 1
+    variety: Annotated[
+        Literal["seed", "wording", "structure"],
+        Field(
+            description="How the candidates of a round differ: one prompt with several seeds "
+            "(seed), prompts as the model words them (wording), or prompts of different structure "
+            "(layout, viewpoint, order), checked (structure)."
+        ),
+    ] = "wording"
     mllm: Annotated[
         str,
         Field(description="Multimodal chat model, 'provider:model'; empty takes GEMS_MLLM."),
@@ -69,13 +77,29 @@ class Context:
     max_skills: Annotated[
         int, Field(ge=0, le=8, description="Skills the planner may load in one run at most.")
     ] = 2
+    planning: Annotated[
+        Literal["on", "off"],
+        Field(
+            description="Let the planner write the first prompt (on), or give the user's prompt to "
+            "the generator as it is, without skills (off)."
+        ),
+    ] = "on"
     verification: Annotated[
-        Literal["each", "staged", "joint"],
+        Literal["each", "staged", "joint", "none"],
         Field(
             description="Ask every requirement in parallel (each), in waves along their "
-            "dependencies (staged: fewer calls), or all in one call (joint: cheapest)."
+            "dependencies (staged: fewer calls), or all in one call (joint: cheapest); none checks "
+            "nothing and ends after the first round."
         ),
     ] = "each"
+    recheck: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Joint verdicts less sure than this are asked again one by one.",
+        ),
+    ] = 0.0
     votes: Annotated[
         int, Field(ge=1, le=9, description="Times each question is asked; the majority counts.")
     ] = 1
@@ -101,6 +125,13 @@ class Context:
         Literal["all", "best_and_last", "none"],
         Field(description="Images of earlier attempts that the refiner sees."),
     ] = "best_and_last"
+    vision_side: Annotated[
+        int | None,
+        Field(
+            description="Longest side in pixels, 64..4096, of the images that chat models see; "
+            "empty takes GEMS_VISION_MAX_SIDE."
+        ),
+    ] = None
     refine_by: Annotated[
         Literal["prompt", "edit", "auto"],
         Field(
@@ -108,6 +139,13 @@ class Context:
             "image where the generator can (edit), or as the refiner chooses (auto)."
         ),
     ] = "prompt"
+    reflection: Annotated[
+        Literal["separate", "fused"],
+        Field(
+            description="Summarize and refine in two model calls as the paper does (separate), or "
+            "in one by the refiner's model (fused: cheaper)."
+        ),
+    ] = "separate"
     trajectory: Annotated[
         Literal["experiences", "raw", "none"],
         Field(
@@ -137,6 +175,21 @@ class Context:
         int | None,
         Field(description="Chat model calls after which the run ends; at least 3."),
     ] = None
+    max_images: Annotated[
+        int | None,
+        Field(description="Images after which the run ends; a round's candidates are cut to it."),
+    ] = None
+    max_tokens: Annotated[
+        int | None,
+        Field(description="Tokens, read and written, after which no chat model call begins."),
+    ] = None
+    selection: Annotated[
+        Literal["score", "pairwise"],
+        Field(
+            description="Which of the attempts that tie is handed over: the first by score and "
+            "confidence, or the one that wins side by side in both orders (pairwise)."
+        ),
+    ] = "score"
     review: Annotated[
         Literal["none", "requirements", "rounds", "all"],
         Field(description="What a person approves: the requirements, each round, both, nothing."),
@@ -174,6 +227,9 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**31 - 1),
     ("max_seconds", 0.001, 7 * 24 * 3600),
     ("max_model_calls", 3, 1_000_000),
+    ("max_images", 1, 1_000_000),
+    ("max_tokens", 1, 10**12),
+    ("vision_side", 64, 4096),
 )
 
 

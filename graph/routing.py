@@ -25,13 +25,14 @@ def after_intake(state: State) -> Literal["reviser", "recall"]:
 def after_recall(state: State) -> Sequence[Literal["planner", "decomposer", "approval"]]:
     """Returns planner and decomposer in parallel, without the one whose work is there already.
 
-    Requirements that the caller gave need no decomposer; a turn that starts by editing the last
-    image needs no planner.
+    Requirements that the caller gave need no decomposer, nor does a run that verifies nothing; a
+    turn that starts by editing the last image needs no planner, nor does a run without planning.
     """
+    context = _settings()
     ahead: list[Literal["planner", "decomposer", "approval"]] = []
-    if not state["prompts"]:
+    if not state["prompts"] and context.planning == "on":
         ahead.append("planner")
-    if not state["requirements"]:
+    if not state["requirements"] and context.verification != "none":
         ahead.append("decomposer")
     return ahead or ["approval"]
 
@@ -66,7 +67,10 @@ def after_review(state: State) -> Literal["summarizer", "finalizer"]:
 
 def _settings() -> Context:
     """Returns the run's settings; the defaults while a person edits a state outside of a run."""
-    runtime: Runtime[Context] | None = get_runtime(Context)
+    try:
+        runtime: Runtime[Context] | None = get_runtime(Context)
+    except RuntimeError:  # not called by LangGraph at all
+        runtime = None
     return Context() if runtime is None else context_of(runtime)
 
 

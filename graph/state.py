@@ -14,7 +14,16 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ..memory.experiences import Lesson
-from ..records import Attempt, Experience, ImageRef, Requirement, RoleUsage, Usage, Verdict
+from ..records import (
+    Attempt,
+    Comparison,
+    Experience,
+    ImageRef,
+    Requirement,
+    RoleUsage,
+    Usage,
+    Verdict,
+)
 
 StopReason = Literal[
     "",
@@ -24,6 +33,9 @@ StopReason = Literal[
     "max_rounds",
     "max_model_calls",
     "max_seconds",
+    "max_images",
+    "max_tokens",
+    "not_verified",
     "generator_failed",
     "model_failed",
 ]
@@ -78,16 +90,21 @@ def merge_verdicts(
     return list(merged.values())
 
 
+_NOTHING = RoleUsage(calls=0, input_tokens=0, output_tokens=0, seconds=0.0, image_bytes=0)
+
+
 def add_usage(old: Usage | None, new: Usage | None) -> Usage:
     """Returns the sum of both, role by role."""
-    total: Usage = {role: RoleUsage(**used) for role, used in (old or {}).items()}
+    total = dict(old or {})
     for role, used in (new or {}).items():
-        so_far = total.get(role)
+        so_far = total.get(role) or _NOTHING
         total[role] = RoleUsage(
-            calls=used["calls"] + (so_far["calls"] if so_far else 0),
-            input_tokens=used["input_tokens"] + (so_far["input_tokens"] if so_far else 0),
-            output_tokens=used["output_tokens"] + (so_far["output_tokens"] if so_far else 0),
-            seconds=round(used["seconds"] + (so_far["seconds"] if so_far else 0.0), 6),
+            calls=used["calls"] + so_far["calls"],
+            input_tokens=used["input_tokens"] + so_far["input_tokens"],
+            output_tokens=used["output_tokens"] + so_far["output_tokens"],
+            seconds=round(used["seconds"] + so_far["seconds"], 6),
+            # Threads from before this field lack it.
+            image_bytes=used.get("image_bytes", 0) + so_far.get("image_bytes", 0),
         )
     return total
 
@@ -95,6 +112,15 @@ def add_usage(old: Usage | None, new: Usage | None) -> Usage:
 def add_notices(old: list[str] | None, new: list[str] | None) -> list[str]:
     """Returns each notice once, in the order of first appearance."""
     return list(dict.fromkeys([*(old or ()), *(new or ())]))
+
+
+def merge_comparisons(
+    old: list[Comparison] | None, new: list[Comparison] | None
+) -> list[Comparison]:
+    """Returns each comparison of two attempts once, in the order they were made."""
+    merged = {(item["incumbent"], item["challenger"]): item for item in old or ()}
+    merged.update(((item["incumbent"], item["challenger"]), item) for item in new or ())
+    return list(merged.values())
 
 
 def merge_stretches(
@@ -201,6 +227,8 @@ class State(TypedDict, total=False):
         asked: Every requirement of the thread by its id; `requirements` are the current ones.
         stretches: When nodes of this turn were at work.
         calls_before: Model calls of the thread's earlier turns (budgets count one turn).
+        tokens_before: Their tokens, read and written.
+        comparisons: Attempts that tied, compared side by side; why the best is the best.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
@@ -238,6 +266,8 @@ class State(TypedDict, total=False):
     notices: Annotated[list[str], add_notices]
     stretches: Annotated[list[list[float]], merge_stretches]
     calls_before: int
+    tokens_before: int
+    comparisons: Annotated[list[Comparison], merge_comparisons]
 
 
 class VerifierTask(TypedDict):
@@ -248,12 +278,14 @@ class VerifierTask(TypedDict):
         image: The image to look at.
         asked: One requirement; several with `verification=joint`.
         seconds_left: Working seconds left in the run's budget; absent without a budget.
+        tokens_left: Tokens left in it; likewise.
     """
 
     attempt: str
     image: ImageRef
     asked: list[Requirement]
     seconds_left: NotRequired[float | None]
+    tokens_left: NotRequired[int | None]
 
 
 def attempts_of_turn(state: State) -> list[Attempt]:

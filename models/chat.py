@@ -20,7 +20,7 @@ from .limits import backoff, limit_for
 from .providers import endpoint_of, make_model, secrets_of
 from .redaction import call_unseen
 from .thoughts import with_thought
-from .vision import Load, count_images, with_images
+from .vision import Load, count_images, sent_image_bytes, with_images
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -98,14 +98,20 @@ def usage_of(message: AIMessage) -> tuple[int, int]:
 
 
 async def complete(
-    spec: str, messages: list[BaseMessage], options: Mapping[str, Any], load: Load
+    spec: str,
+    messages: list[BaseMessage],
+    options: Mapping[str, Any],
+    load: Load,
+    *,
+    max_side: int | None = None,
 ) -> AIMessage:
     """Returns a chat model's answer.
 
     Swaps `image_ref` blocks for images (as many as the endpoint takes), waits for a place at the
     endpoint, tries again while it is busy (honouring `Retry-After`), and does without options that
     it refuses. The reasoning of the answer is in `additional_kwargs["reasoning_content"]`; of the
-    log-probabilities only those of a yes/no answer are kept.
+    log-probabilities only those of a yes/no answer are kept. Where images were sent,
+    `response_metadata["image_bytes"]` has their encoded bytes before base64, with every retry.
 
     Args:
         spec: Which model, see `chat_model`.
@@ -113,6 +119,7 @@ async def complete(
         options: What `model.bind` takes: `response_format`, `tools`, `tool_choice`, `logprobs`,
             `top_logprobs`, `temperature`, …
         load: Gives the stored bytes of an image.
+        max_side: Longest side in pixels of the images shown; None takes `vision_max_side`.
 
     Raises:
         ConfigurationError: The model or its key is missing or refused.
@@ -130,6 +137,7 @@ async def complete(
     known = memory_of(f"{where} {spec}", settings.mllm_max_images)
     images = count_images(messages)
     attempt = 0
+    image_bytes = 0
 
     def in_our_words(error: BaseException) -> GemsError:
         return translate(error, spec, secrets)
@@ -139,17 +147,21 @@ async def complete(
         ready = await with_images(
             messages,
             load,
-            max_side=settings.vision_max_side,
+            max_side=settings.vision_max_side if max_side is None else max_side,
             quality=settings.vision_quality,
             image_format=settings.vision_format,
             max_images=known.max_images,
             overflow=settings.mllm_image_overflow,
         )
         sent = known.allowed(options)
+        image_bytes += sent_image_bytes(ready)
         try:
             async with limit.slot(), asyncio.timeout(settings.mllm_timeout):
                 answer = await call_unseen(_bound(model, sent), messages, ready, in_our_words)
-            return keep_answer_logprobs(with_thought(answer))
+            answer = keep_answer_logprobs(with_thought(answer))
+            if image_bytes:
+                answer.response_metadata["image_bytes"] = image_bytes
+            return answer
         except Exception as error:  # noqa: BLE001 - every SDK has its own; all are translated
             failure = in_our_words(error)
         if isinstance(failure, RequestRejectedError):

@@ -50,6 +50,17 @@ def image_refs(messages: list[BaseMessage]) -> list[ImageRef]:
     ]
 
 
+def sent_image_bytes(messages: list[BaseMessage]) -> int:
+    """Returns the bytes of the images in messages that `with_images` made, before base64."""
+    total = 0
+    for message in messages:
+        for block in _blocks(message):
+            if isinstance(block, dict) and block.get("type") == "image_url":
+                encoded = block["image_url"]["url"].partition(",")[2]
+                total += len(encoded) * 3 // 4 - encoded[-2:].count("=")
+    return total
+
+
 async def with_images(
     messages: list[BaseMessage],
     load: Load,

@@ -32,7 +32,8 @@ async def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """
     context = context_of(runtime)
     asked = state.get("asked", [])
-    checks, notices = await asyncio.to_thread(_declared, state.get("skills", []))
+    skills = [] if context.verification == "none" else state.get("skills", [])
+    checks, notices = await asyncio.to_thread(_declared, skills)
     wanted = with_skill_checks(state["requirements"], checks, state["prompt"], asked)
     requirements = await asyncio.to_thread(with_text_evidence, wanted)
     update: dict[str, Any] = {"notices": notices} if notices else {}
@@ -44,7 +45,7 @@ async def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         {
             "ask": "requirements",
             "requirements": requirements,
-            "prompts": state["prompts"],
+            "prompts": state["prompts"] or [state["prompt"]],
             "how": "Resume with {'requirements': [...]} and/or {'prompts': [...]} to change them, "
             "or with true to go on.",
         }

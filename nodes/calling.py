@@ -18,8 +18,9 @@ from langgraph.types import RetryPolicy, TimeoutPolicy
 
 from .. import tally
 from ..errors import GemsError
+from ..graph.budget import tokens_left
 from ..graph.context import Context, Role
-from ..graph.state import State, worked_seconds
+from ..graph.state import State, StopReason, worked_seconds
 from ..memory.artifacts import artifact_store
 from ..models.chat import complete, usage_of
 from ..models.failures import is_transient
@@ -42,10 +43,29 @@ CALL_TIMEOUT = TimeoutPolicy(run_timeout=900)
 """Last resort for one model call; the client's own timeouts (`GEMS_MLLM_TIMEOUT`) come first."""
 
 
-class OutOfTimeError(GemsError):
+class OutOfBudgetError(GemsError):
+    """A budget of the run ran out in the middle of a step.
+
+    Attributes:
+        ends: Why the run ends, where there is an image to end with.
+    """
+
+    code = "out_of_budget"
+    ends: StopReason = ""
+
+
+class OutOfTimeError(OutOfBudgetError):
     """The run's `max_seconds` ran out during a call."""
 
     code = "out_of_time"
+    ends: StopReason = "max_seconds"
+
+
+class OutOfTokensError(OutOfBudgetError):
+    """The run's `max_tokens` were used up before a call."""
+
+    code = "out_of_tokens"
+    ends: StopReason = "max_tokens"
 
 
 P = ParamSpec("P")
@@ -74,6 +94,7 @@ async def call_model(
     messages: list[BaseMessage],
     options: dict[str, Any],
     seconds_left: float | None,
+    vision_side: int | None = None,
 ) -> AIMessage:
     """Calls the model `spec` once; image references become images only inside this call.
 
@@ -86,7 +107,9 @@ async def call_model(
     began = time.perf_counter()
     try:
         async with asyncio.timeout(seconds_left) as limit:
-            answer = await complete(spec, messages, options, artifact_store().load)
+            answer = await complete(
+                spec, messages, options, artifact_store().load, max_side=vision_side
+            )
     except TimeoutError as error:
         late = OutOfTimeError("max_seconds ran out during a model call.")
         tally.add(tally.FAILURES, role, tally.code_of(late if limit.expired() else error))
@@ -111,15 +134,32 @@ class RoleModel:
         answers: Every answer so far, for counting usage.
     """
 
-    def __init__(self, role: Role, context: Context, seconds_left: float | None = None) -> None:
+    def __init__(
+        self,
+        role: Role,
+        context: Context,
+        seconds_left: float | None = None,
+        tokens_left: int | None = None,
+    ) -> None:
         self.role = role
         self.key = context.model_for(role)
         self.answers: list[AIMessage] = []
         self._seconds_left = seconds_left
+        self._tokens_left = tokens_left
+        self._vision_side = context.vision_side
 
     async def __call__(self, messages: list[BaseMessage], **options: Any) -> AIMessage:
-        """Makes one durable call; `options` are what the model's `bind` takes."""
-        answer = await call_model(self.role, self.key, messages, options, self._seconds_left)
+        """Makes one durable call; `options` are what the model's `bind` takes.
+
+        Raises:
+            OutOfTokensError: The answers so far have used the tokens that were left.
+        """
+        used = sum(sum(usage_of(answer)) for answer in self.answers)
+        if self._tokens_left is not None and used >= self._tokens_left:
+            raise OutOfTokensError("max_tokens are used up.")
+        answer = await call_model(
+            self.role, self.key, messages, options, self._seconds_left, self._vision_side
+        )
         self.answers.append(answer)
         return answer
 
@@ -129,14 +169,15 @@ class RoleModel:
 
 
 def used_by(answers: Iterable[AIMessage]) -> RoleUsage:
-    """Returns calls, tokens and seconds of these answers."""
-    total = RoleUsage(calls=0, input_tokens=0, output_tokens=0, seconds=0.0)
+    """Returns calls, tokens, seconds and bytes of images of these answers."""
+    total = RoleUsage(calls=0, input_tokens=0, output_tokens=0, seconds=0.0, image_bytes=0)
     for answer in answers:
         read, written = usage_of(answer)
         total["calls"] += 1
         total["input_tokens"] += read
         total["output_tokens"] += written
         total["seconds"] += float(answer.response_metadata.get("seconds", 0.0))
+        total["image_bytes"] += int(answer.response_metadata.get("image_bytes", 0))
     return total
 
 
@@ -158,6 +199,11 @@ def seconds_left(state: State, context: Context) -> float | None:
     if context.max_seconds is None:
         return None
     return max(0.05, context.max_seconds - worked_seconds(state.get("stretches", [])))
+
+
+def role_model(role: Role, state: State, context: Context) -> RoleModel:
+    """Returns the chat model of a role with what is left of the turn's seconds and tokens."""
+    return RoleModel(role, context, seconds_left(state, context), tokens_left(state, context))
 
 
 def timed(node: Callable[P, Coroutine[Any, Any, Update]]) -> Callable[P, Awaitable[Update]]:

@@ -12,7 +12,7 @@ from ..graph.context import Context, context_of
 from ..graph.state import State
 from ..models.structured import ask
 from ..records import RequirementKind
-from .calling import OutOfTimeError, RoleModel, conversation, seconds_left, timed
+from .calling import OutOfBudgetError, conversation, role_model, timed
 from .requirements import MAX_REQUIREMENTS, settle_requirements
 from .tagged import blocks, tagged
 
@@ -61,20 +61,20 @@ class RequirementList(BaseModel):
 async def decomposer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Returns the requirements.
 
-    When the model can't list them, or `max_seconds` runs out, the whole prompt is one question.
+    When the model can't list them, or a budget runs out, the whole prompt is one question.
 
     Raises:
         ModelError: The model failed for good.
     """
     context = context_of(runtime)
-    model = RoleModel("decomposer", context, seconds_left(state, context))
+    model = role_model("decomposer", state, context)
     text = blocks(
         tagged("prompt", state["prompt"]), tagged("negative_prompt", state["negative_prompt"])
     )
     notices: list[str] = []
     try:
         reply = await ask(model, conversation(SYSTEM, text), RequirementList, model_key=model.key)
-    except (OutOfTimeError, StructuredOutputError) as error:
+    except (OutOfBudgetError, StructuredOutputError) as error:
         notices.append(f"The prompt was checked as one question: {error}")
         listed: list[Any] = [f"Does the image show this: {state['prompt']}"]
     else:

@@ -34,6 +34,9 @@ _ENDINGS = {
     "max_rounds": "The rounds are used up.",
     "max_model_calls": "The budget of model calls is used up.",
     "max_seconds": "The time is used up.",
+    "max_images": "The budget of images is used up.",
+    "max_tokens": "The budget of tokens is used up.",
+    "not_verified": "Nothing was checked.",
     "generator_failed": "The image generator failed; this is the best image before that.",
     "model_failed": "The chat model failed; this is the best image before that.",
 }
@@ -70,7 +73,7 @@ async def _learn(state: State, runtime: Runtime[Context]) -> str:
     """Stores what the run taught and whether recalled lessons helped; returns what went wrong."""
     context = context_of(runtime)
     store = runtime.store
-    if store is None or context.memory == "off":
+    if store is None or context.memory == "off" or context.verification == "none":
         return ""
     draft = draft_lesson(state)
     user, generator = user_of(runtime), context.image_generator()
@@ -118,7 +121,8 @@ async def _chat_answer(
     ]
     met = sum("verdict" in item and item["verdict"]["answer"] == "yes" for item in requirements)
     ending = _ENDINGS.get(stopped_because, "")
-    text = "\n".join([f"{met} of {len(requirements)} requirements met. {ending}", "", *lines])
+    told = f"{met} of {len(requirements)} requirements met. {ending}" if lines else ending
+    text = "\n".join([told, "", *lines])
     await require_seen(best["image"])
     preview = await artifact_store().thumbnail(
         best["image"], max_side=PREVIEW_SIDE, max_bytes=PREVIEW_BYTES

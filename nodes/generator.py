@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from .. import tally
 from ..errors import GenerationRefusedError, GeneratorBusyError
+from ..graph.budget import candidates_of_round
 from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn
 from ..memory.artifacts import artifact_store
@@ -145,7 +146,7 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     prompts = state["prompts"] or [state["prompt"]]
     made_before = {item["id"]: item["image"] for item in state.get("attempts", [])}
     base = made_before.get(state["edit_of"])
-    numbers = range(1, context.candidates + 1)
+    numbers = range(1, candidates_of_round(state, context) + 1)
     wordings = [prompts[(number - 1) % len(prompts)] for number in numbers]
     results = await asyncio.gather(
         *(
@@ -206,5 +207,6 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         input_tokens=0,
         output_tokens=0,
         seconds=sum(attempt["seconds"] for attempt in attempts),
+        image_bytes=0,
     )
     return {"attempts": attempts, "notices": notices, "usage": {"generator": spent}}

@@ -87,8 +87,12 @@ async def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "stopped_because": "",
         "notices": Overwrite([]),
         "stretches": Overwrite([]),
+        "comparisons": Overwrite([]),
         "calls_before": sum(
             used["calls"] for role, used in state.get("usage", {}).items() if role != "generator"
+        ),
+        "tokens_before": sum(
+            used["input_tokens"] + used["output_tokens"] for used in state.get("usage", {}).values()
         ),
     }
 

@@ -33,7 +33,7 @@ from ..settings import get_settings
 from ..skills.loader import SkillLibrary, load_library
 from ..skills.selection import aselect
 from ..skills.tools import aexpand_skill_messages, loaded_skills, skill_tools
-from .calling import OutOfTimeError, RoleModel, conversation, timed
+from .calling import OutOfBudgetError, RoleModel, conversation, timed
 from .quotes import keep_quotes
 from .tagged import advice_lines, blocks, cut_to_words, same_wording, tagged
 
@@ -124,7 +124,7 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
     """Returns the next tool call to answer, or the prompts.
 
     An endpoint without tools, or a model that answers in prose, is asked for the plan as structured
-    output instead. When it can't give one, or `max_seconds` runs out, the user's prompt is used as
+    output instead. When it can't give one, or a budget runs out, the user's prompt is used as
     it is.
 
     Raises:
@@ -132,7 +132,7 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
     """
     context = context_of(runtime)
     library = await asyncio.to_thread(load_library)
-    model = RoleModel("planner", context, context.max_seconds)
+    model = RoleModel("planner", context, context.max_seconds, context.max_tokens)
     dialogue = state.get("dialogue", [])
     own = loaded_skills(dialogue)
     manifest = await _offered(state["prompt"], context, library)
@@ -146,7 +146,7 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
         if isinstance(answer, AIMessage):
             return {"dialogue": [answer], "usage": model.usage()}
         written, thought = answer
-    except (OutOfTimeError, StructuredOutputError) as error:
+    except (OutOfBudgetError, StructuredOutputError) as error:
         return {
             "prompts": [state["prompt"]],
             "skills": list(own),

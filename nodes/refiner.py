@@ -15,7 +15,7 @@ from ..graph.state import State, attempts_of_turn, experiences_of_turn
 from ..models.structured import Reply, ask
 from ..models.vision import image_block
 from ..records import Attempt
-from .calling import RoleModel, conversation, seconds_left, timed
+from .calling import RoleModel, conversation, role_model, timed
 from .editing import editable, whole_prompt
 from .quotes import keep_quotes
 from .scorer import best_attempt
@@ -79,10 +79,10 @@ async def refiner(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
     Raises:
         ModelError: The model failed for good.
-        OutOfTimeError: `max_seconds` ran out.
+        OutOfBudgetError: `max_seconds` or `max_tokens` ran out.
     """
     context = context_of(runtime)
-    model = RoleModel("refiner", context, seconds_left(state, context))
+    model = role_model("refiner", state, context)
     attempts = attempts_of_turn(state)
     best = best_attempt(attempts)
     tried = [attempt["prompt"] for attempt in attempts]

@@ -9,7 +9,7 @@ from langgraph.types import Command
 
 from .. import tally
 from ..graph.state import State, StopReason, VerifierTask, attempts_of_turn
-from .calling import OutOfTimeError
+from .calling import OutOfBudgetError
 from .verifier import unanswered
 
 
@@ -33,8 +33,8 @@ def rescue(state: dict[str, Any], error: NodeError) -> Command[Literal["scorer",
         tally.add(tally.FAILED, tally.code_of(error.error))
         raise error.error
     reason: StopReason = "generator_failed" if error.node == "generator" else "model_failed"
-    if isinstance(error.error, OutOfTimeError):
-        reason = "max_seconds"
+    if isinstance(error.error, OutOfBudgetError):
+        reason = error.error.ends
     return Command(
         goto="finalizer",
         update={"stopped_because": reason, "notices": [f"The {error.node} failed: {why}"]},

@@ -16,7 +16,7 @@ from ..graph.context import Context, context_of
 from ..graph.state import State
 from ..models.generators.registry import image_generator
 from ..models.structured import ask
-from .calling import OutOfTimeError, RoleModel, conversation, seconds_left, timed
+from .calling import OutOfBudgetError, conversation, role_model, timed
 from .quotes import keep_quotes
 from .tagged import attempt_text, blocks, cut_to_words, experience_lines, tagged
 
@@ -58,7 +58,7 @@ async def reviser(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         ModelError: The model failed for good.
     """
     context = context_of(runtime)
-    model = RoleModel("planner", context, seconds_left(state, context))
+    model = role_model("planner", state, context)
     attempts = {attempt["id"]: attempt for attempt in state["attempts"]}
     start = attempts.get(state["previous"])
     earlier = [item for item in state["asked"] if start and _judged(item["id"], start)]
@@ -72,7 +72,7 @@ async def reviser(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     )
     try:
         reply = await ask(model, conversation(SYSTEM, text), Revision, model_key=model.key)
-    except OutOfTimeError:
+    except OutOfBudgetError:
         joined = f"{state['worked_on']}\n{state['message']}"
         return {"prompt": joined, "usage": model.usage()}
     revision = reply.value

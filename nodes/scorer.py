@@ -22,10 +22,14 @@ async def scorer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     With staged verification it runs after every wave; attempts are scored with what is known, and
     the pending verdicts stay until the next round begins.
     """
+    context = context_of(runtime)
+    this_round = [item for item in attempts_of_turn(state) if item["round"] == state["round"]]
     scored = [
-        score(attempt, state["requirements"], _pending(state, attempt))
-        for attempt in attempts_of_turn(state)
-        if attempt["round"] == state["round"]
+        # What nobody looked at keeps no verdicts and the score 0.
+        attempt
+        if context.verification == "none"
+        else score(attempt, state["requirements"], _pending(state, attempt))
+        for attempt in this_round
     ]
     others = [item for item in attempts_of_turn(state) if item["round"] != state["round"]]
     best = best_attempt([*others, *scored])
@@ -33,7 +37,6 @@ async def scorer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     if best is not None:
         update["best"] = best["id"]
         update["score"] = best["score"]
-    context = context_of(runtime)
     if not state["stopped_because"] and not next_questions(state, context):
         update["stopped_because"] = stop_reason(state, context, update.get("score", 0.0))
     return update

@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn, experiences_of_turn
 from ..records import Experience
-from .calling import RoleModel, conversation, seconds_left, timed
+from .calling import conversation, role_model, timed
 from .scorer import best_attempt
 from .tagged import attempt_text, blocks, cut_to_words, experience_lines, tagged
 
@@ -36,7 +36,7 @@ async def summarizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
 
     Raises:
         ModelError: The model failed for good.
-        OutOfTimeError: `max_seconds` ran out.
+        OutOfBudgetError: `max_seconds` or `max_tokens` ran out.
     """
     context = context_of(runtime)
     if context.trajectory != "experiences":
@@ -44,7 +44,7 @@ async def summarizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         raw = Experience(turn=state["turn"], round=state["round"], text=state["thought"])
         kept = [raw] if context.trajectory == "raw" and state["thought"] else []
         return {"experiences": kept, "thought": ""}
-    model = RoleModel("summarizer", context, seconds_left(state, context))
+    model = role_model("summarizer", state, context)
     this_round = [item for item in attempts_of_turn(state) if item["round"] == state["round"]]
     shown = best_attempt(this_round)
     text = blocks(

@@ -18,7 +18,7 @@ from ..models.answers import YesNo, parse_answer
 from ..models.structured import ask
 from ..models.vision import image_block
 from ..records import Answer, Requirement, VerdictSource
-from .calling import OutOfTimeError, RoleModel, conversation, timed
+from .calling import OutOfBudgetError, RoleModel, conversation, timed
 from .evidence import by_evidence
 from .tagged import escape, tagged
 
@@ -73,14 +73,14 @@ async def verifier(state: VerifierTask, runtime: Runtime[Context]) -> dict[str, 
     A model that failed for good leaves its questions `unknown`, never a silent no.
     """
     context = context_of(runtime)
-    model = RoleModel("verifier", context, state.get("seconds_left"))
+    model = RoleModel("verifier", context, state.get("seconds_left"), state.get("tokens_left"))
     look = _joint if context.verification == "joint" else _each
     task, measured = state, list[AttemptVerdict]()
     try:
         measured, open_questions = await by_evidence(state)
         task = VerifierTask(**{**state, "asked": open_questions})
         verdicts = await look(model, task, context.votes) if open_questions else []
-    except OutOfTimeError as error:
+    except OutOfBudgetError as error:
         verdicts = unanswered(task, str(error), "budget")
     except ModelError as error:
         # Here and not in the graph's rescue, so that what was measured is kept.
