@@ -103,6 +103,21 @@ class Settings(BaseSettings):
         description="JSON object added to each request to an OpenAI-compatible endpoint, e.g. "
         '{"chat_template_kwargs": {"enable_thinking": false}} for vLLM.',
     )
+    judge_base_url: str | None = Field(
+        None,
+        description="Address at which 'openai:<model>' judges of an evaluation are asked; unset: "
+        "where the agent's models are. A judge's own '?base_url=' goes first.",
+    )
+    judge_api_key: SecretStr | None = Field(
+        None,
+        description="Key for that address; OPENAI_API_KEY stands in where the address is OpenAI's "
+        "own, and the agent's key never does.",
+    )
+    judge_extra_body: dict[str, Any] = Field(
+        default_factory=dict,
+        description="JSON object added to each request to a judge, as GEMS_MLLM_EXTRA_BODY: "
+        "thinking must be off for log-probabilities of the first token.",
+    )
     vision_max_side: int = Field(
         1024,
         ge=64,
