@@ -56,7 +56,7 @@ def stylesheet(*css: Path) -> str:
 
 
 def policy(style: str) -> str:
-    """Returns the Content-Security-Policy of a page: inline images and this one style, else nothing.
+    """Returns the Content-Security-Policy of a page: inline images, this one style, nothing else.
 
     `sha256` is the digest of the style element's text (CSP level 3, section 8.3).
     """

@@ -56,7 +56,7 @@ def outcome(best: Attempt | None, attempts: Sequence[Attempt], stopped_because: 
         return "No image yet"
     met, asked = met_count(best["verdicts"])
     what = (
-        "not judged yet"
+        "not judged"
         if not asked
         else f"all {asked} requirements met"
         if met == asked > 1
