@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 import pytest_asyncio
+from browser.threads import Thread, make_thread
 from browser.visit import Visits
 from playwright.async_api import Browser, async_playwright
 from servers import chromium
@@ -96,20 +98,46 @@ def server(_server: LangGraphServer, painter: PainterServer) -> LangGraphServer:
     return _server
 
 
-class House(LangGraphServer):
-    """A server with logins; `keys` has the API key of each user."""
+@pytest.fixture(scope="session")
+def _finished(_server: LangGraphServer) -> Thread:
+    return make_thread(_server.url)
 
-    keys: dict[str, str]
+
+@pytest.fixture
+def finished(_finished: Thread, painter: PainterServer) -> Thread:
+    """A thread of `server` with a run that was accepted in round 3; tests only look at it."""
+    return _finished
+
+
+class House(LangGraphServer):
+    """A server with logins.
+
+    Attributes:
+        keys: The API key of each user.
+    """
+
+    def __init__(self, folder: Path, users: tuple[str, ...]) -> None:
+        """Prepares it; its working folder is `folder`."""
+        self._file = folder / "keys.jsonl"
+        super().__init__(folder, env={"GEMS_API_KEYS_FILE": str(self._file)})
+        made = {name: new_key(name, ()) for name in users}
+        self.keys = {name: key for name, (key, _) in made.items()}
+        self._lines = {name: as_line(entry) for name, (_, entry) in made.items()}
+        self._admit(users)
+
+    @contextmanager
+    def without(self, user: str) -> Iterator[None]:
+        """Takes a user's key away for a while."""
+        self._admit(name for name in self.keys if name != user)
+        yield
+        self._admit(self.keys)
+
+    def _admit(self, users: Iterable[str]) -> None:
+        self._file.write_text("".join(f"{self._lines[name]}\n" for name in users))
 
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A server with logins for alice and bob."""
-    folder = tmp_path_factory.mktemp("house")
-    made = {name: new_key(name, ()) for name in ("alice", "bob")}
-    file = folder / "keys.jsonl"
-    file.write_text("\n".join(as_line(entry) for _, entry in made.values()))
-    running = House(folder, env={"GEMS_API_KEYS_FILE": str(file)})
-    running.keys = {name: key for name, (key, _) in made.items()}
-    with running:
+    """A server with logins for alice, bob and carol."""
+    with House(tmp_path_factory.mktemp("house"), ("alice", "bob", "carol")) as running:
         yield running
