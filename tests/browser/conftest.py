@@ -23,9 +23,15 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets the tests of this folder share one event loop: the browser's connection lives in it."""
+    """Lets the tests of this folder share one event loop: the browser's connection lives in it.
+
+    With `--dist loadgroup` they also share one of pytest-xdist's workers, and so two servers.
+    """
     for item in items:
-        if HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+        if HERE not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.xdist_group("browser"))
+        if pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
