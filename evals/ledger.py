@@ -202,6 +202,12 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     _sync_folder(path.parent)
 
 
+def replace_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Makes a JSON file atomically."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    replace_file(path, lambda part: part.write_text(text, "utf-8"))
+
+
 def _parts(out: Path, stem: str) -> list[Path]:
     if not out.is_dir():
         raise InputError(f"There is no folder {out}.")

@@ -63,7 +63,7 @@ class DataFile(TypedDict):
     """The data file of a run.
 
     Attributes:
-        path: As it was given.
+        path: Absolute.
         sha256: Of its bytes.
         items: Prompts in the whole file.
     """
@@ -199,6 +199,11 @@ def source() -> Commit:
         )
     except (OSError, subprocess.SubprocessError):
         return Commit(commit="", dirty=False)
+
+
+def python() -> str:
+    """Returns the version of Python."""
+    return platform.python_version()
 
 
 def machine() -> str:
