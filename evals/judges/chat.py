@@ -214,8 +214,7 @@ class ChatJudge:
         model = self._model.bind(**options)
         settings, attempt = self._settings, 0
         limit = limit_for(self._where, settings.mllm_concurrency)
-        # Four characters of base64 are three bytes.
-        image_bytes = sum(len(url.partition(",")[2]) * 3 // 4 for url in urls)
+        image_bytes = sum(_bytes_in(url) for url in urls)
 
         def in_our_words(error: BaseException) -> GemsError:
             return translate(error, self._name, self._secrets)
@@ -333,6 +332,12 @@ def _said(text: str) -> str | dict[str, Any]:
 
 def _hidden(url: str) -> str | dict[str, Any]:
     return {"type": "text", "text": f"({url.partition(';')[0]}, not recorded)"}
+
+
+def _bytes_in(url: str) -> int:
+    """Returns how many bytes a data URL holds: three for four characters, less the padding."""
+    encoded = url.partition(",")[2]
+    return len(encoded) * 3 // 4 - encoded[-2:].count("=")
 
 
 def _mass(token: FirstToken, forms: Sequence[str]) -> float:
