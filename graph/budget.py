@@ -64,14 +64,23 @@ def verifier_calls_left(state: State, context: Context) -> int | None:
     return min((item for item in (calls, by_tokens) if item is not None), default=None)
 
 
-def candidates_of_round(state: State, context: Context) -> int:
-    """Returns how many images the round that begins now makes: fewer where `max_images` ends it.
+def may_ask_again(state: State, context: Context, made: int) -> bool:
+    """Returns whether a node that has made `made` calls may make one more that it could do without.
+
+    Another call must be left after it, to verify what comes of it.
+    """
+    left = calls_left(state, context)
+    return (left is None or left - made >= 2) and not out_of_tokens(state, context)
+
+
+def candidates_of_round(state: State, context: Context, round_: int) -> int:
+    """Returns how many images a round makes: fewer than `candidates` where `max_images` ends it.
 
     At least 1: what has no image left to make does not begin (see `stop_reason`).
     """
     if context.max_images is None:
         return context.candidates
-    made = sum(item["round"] != state["round"] for item in attempts_of_turn(state))
+    made = sum(item["round"] < round_ for item in attempts_of_turn(state))
     return max(1, min(context.candidates, context.max_images - made))
 
 

@@ -18,14 +18,23 @@ from ..nodes.intake import intake
 from ..nodes.planner import planner_node
 from ..nodes.recall import recall
 from ..nodes.refiner import refiner
+from ..nodes.reflector import reflector
 from ..nodes.rescue import rescue
 from ..nodes.review import review
 from ..nodes.reviser import reviser
 from ..nodes.scorer import scorer
+from ..nodes.selector import selector
 from ..nodes.summarizer import summarizer
 from ..nodes.verifier import verifier
 from .context import Context
-from .routing import after_generator, after_intake, after_recall, after_review, after_scorer
+from .routing import (
+    AFTER_ROUND,
+    after_generator,
+    after_intake,
+    after_recall,
+    after_review,
+    after_scorer,
+)
 from .state import GemsInput, GemsOutput, State, VerifierTask
 from .tracing import start_tracing
 
@@ -63,6 +72,8 @@ def build_graph(
     builder.add_node("review", review)
     builder.add_node("summarizer", summarizer)
     builder.add_node("refiner", refiner)
+    builder.add_node("reflector", reflector)
+    builder.add_node("selector", selector)
     builder.add_node("finalizer", finalizer)
 
     builder.add_edge(START, "intake")
@@ -74,11 +85,11 @@ def build_graph(
     builder.add_edge("approval", "generator")
     builder.add_conditional_edges("generator", after_generator, ["verifier", "scorer", "refiner"])
     builder.add_edge("verifier", "scorer")
-    builder.add_conditional_edges(
-        "scorer", after_scorer, ["verifier", "review", "summarizer", "finalizer"]
-    )
-    builder.add_conditional_edges("review", after_review, ["summarizer", "finalizer"])
+    builder.add_conditional_edges("scorer", after_scorer, ["verifier", "review", *AFTER_ROUND])
+    builder.add_conditional_edges("review", after_review, [*AFTER_ROUND])
     builder.add_edge("summarizer", "refiner")
     builder.add_edge("refiner", "generator")
+    builder.add_edge("reflector", "generator")
+    builder.add_edge("selector", "finalizer")
     builder.add_edge("finalizer", END)
     return builder.compile(checkpointer=checkpointer, store=store, cache=cache, name="gems")

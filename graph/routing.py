@@ -7,14 +7,15 @@ none to hand over, and fails if a function asks for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import Send
 
 from ..nodes.dispatch import next_questions
+from ..nodes.selector import tied
 from .context import Context, context_of
-from .state import State
+from .state import State, attempts_of_turn
 
 
 def after_intake(state: State) -> Literal["reviser", "recall"]:
@@ -47,9 +48,13 @@ def after_generator(state: State) -> list[Send] | Literal["scorer", "refiner"]:
     return _verifiers(state, _settings()) or "scorer"
 
 
-def after_scorer(
-    state: State,
-) -> list[Send] | Literal["review", "summarizer", "finalizer"]:
+AfterRound = Literal["summarizer", "reflector", "selector", "finalizer"]
+"""Where a judged round leads."""
+
+AFTER_ROUND: tuple[AfterRound, ...] = get_args(AfterRound)
+
+
+def after_scorer(state: State) -> list[Send] | Literal["review"] | AfterRound:
     """Returns the next wave of verifiers, a person's review, the next round, or the end."""
     context = _settings()
     wave = _verifiers(state, context)
@@ -60,9 +65,19 @@ def after_scorer(
     return after_review(state)
 
 
-def after_review(state: State) -> Literal["summarizer", "finalizer"]:
-    """Returns the end when there is a reason to stop, else the next round."""
-    return "finalizer" if state["stopped_because"] else "summarizer"
+def after_review(state: State) -> AfterRound:
+    """Returns the end when there is a reason to stop, else the next round.
+
+    Before the end comes the selector when attempts tie and it is to decide; before the next round
+    the reflector in place of summarizer and refiner where the two are fused.
+    """
+    context = _settings()
+    if state["stopped_because"]:
+        ties = context.selection == "pairwise" and tied(attempts_of_turn(state))
+        return "selector" if ties else "finalizer"
+    # Without experiences the summarizer makes no call that could be saved.
+    fused = context.reflection == "fused" and context.trajectory == "experiences"
+    return "reflector" if fused else "summarizer"
 
 
 def _settings() -> Context:

@@ -51,9 +51,12 @@ class AttemptVerdict(Verdict):
 
     Attributes:
         attempt: Id of the attempt it is about.
+        joint: True when it came from a call about many requirements, and may be asked again
+            singly (`recheck`); absent otherwise.
     """
 
     attempt: str
+    joint: NotRequired[bool]
 
 
 def merge_attempts(old: list[Attempt] | None, new: list[Attempt] | None) -> list[Attempt]:
@@ -277,6 +280,7 @@ class VerifierTask(TypedDict):
         attempt: Id of the attempt.
         image: The image to look at.
         asked: One requirement; several with `verification=joint`.
+        doubted: The joint verdict that is asked again singly; it stays if that fails.
         seconds_left: Working seconds left in the run's budget; absent without a budget.
         tokens_left: Tokens left in it; likewise.
     """
@@ -284,6 +288,7 @@ class VerifierTask(TypedDict):
     attempt: str
     image: ImageRef
     asked: list[Requirement]
+    doubted: NotRequired[AttemptVerdict]
     seconds_left: NotRequired[float | None]
     tokens_left: NotRequired[int | None]
 

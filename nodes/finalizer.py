@@ -12,7 +12,7 @@ from langgraph.types import Overwrite
 from .. import tally
 from ..errors import GemsError
 from ..graph.context import Context, context_of
-from ..graph.state import State, StopReason, attempts_of_turn
+from ..graph.state import State, StopReason
 from ..memory import experiences
 from ..memory.artifacts import artifact_store
 from ..records import Attempt, Requirement
@@ -20,7 +20,7 @@ from .caller import require_seen
 from .calling import timed
 from .distilling import draft_lesson, lessons_that_helped
 from .recall import user_of
-from .scorer import best_attempt
+from .selector import chosen
 
 PREVIEW_SIDE = 320
 PREVIEW_BYTES = 14_000
@@ -45,7 +45,7 @@ _ENDINGS = {
 @timed
 async def finalizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Returns the best attempt's image, its score, and the requirements with their verdicts."""
-    best = best_attempt(attempts_of_turn(state))
+    best = chosen(state, context_of(runtime))
     if best is None:
         raise GemsError("The run ended without an image.")
     judged = {verdict["requirement"]: verdict for verdict in best["verdicts"]}

@@ -146,7 +146,7 @@ async def generator(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     prompts = state["prompts"] or [state["prompt"]]
     made_before = {item["id"]: item["image"] for item in state.get("attempts", [])}
     base = made_before.get(state["edit_of"])
-    numbers = range(1, candidates_of_round(state, context) + 1)
+    numbers = range(1, candidates_of_round(state, context, round_) + 1)
     wordings = [prompts[(number - 1) % len(prompts)] for number in numbers]
     results = await asyncio.gather(
         *(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal, Protocol, cast
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -36,6 +36,7 @@ from ..skills.tools import aexpand_skill_messages, loaded_skills, skill_tools
 from .calling import OutOfBudgetError, RoleModel, conversation, timed
 from .quotes import keep_quotes
 from .tagged import advice_lines, blocks, cut_to_words, same_wording, tagged
+from .variety import distinct, instruction, prompts_wanted
 
 CALLS_FOR_OTHERS = 2
 """Model calls kept back for the decomposer and one verification when `max_model_calls` is small."""
@@ -135,9 +136,10 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
     model = RoleModel("planner", context, context.max_seconds, context.max_tokens)
     dialogue = state.get("dialogue", [])
     own = loaded_skills(dialogue)
+    wanted = _wanted(context)
     manifest = await _offered(state["prompt"], context, library)
     messages = [
-        *_question(state, context, manifest),
+        *_question(state, context, manifest, wanted),
         *await aexpand_skill_messages(dialogue, library),
     ]
     try:
@@ -155,8 +157,13 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
             "notices": [f"The prompt was used as it is, without a plan: {error}"],
             "usage": model.usage(),
         }
+    prompts = _usable(written.prompts, state["prompt"], wanted)
+    if context.variety == "structure":
+        prompts = distinct(prompts)
+        if len(prompts) < wanted and _may_call_again(state, context):
+            prompts = await _more(model, messages, prompts, state["prompt"], wanted)
     return {
-        "prompts": _usable(written.prompts, state["prompt"], context.candidates),
+        "prompts": prompts,
         "skills": list(own),
         "thought": thought or written.rationale,
         "rationale": cut_to_words(written.rationale, 80),
@@ -188,6 +195,37 @@ async def _next_step(
             return answer
     reply = await ask(model, messages, GenerationPlan, model_key=model.key)
     return reply.value, reply.thought
+
+
+async def _more(
+    model: RoleModel, messages: list[BaseMessage], prompts: list[str], original: str, wanted: int
+) -> list[str]:
+    """Returns the prompts with further ones of other structures, as far as the model gives them.
+
+    What is missing is made with other seeds of those that are there.
+    """
+    lacking = wanted - len(prompts)
+    text = blocks(
+        "Some candidates had the same structure. Write others: differ from every prompt in <avoid> "
+        "in what comes first, in order and in composition.",
+        tagged("avoid", "\n".join(prompts)),
+        tagged("candidates", str(lacking)),
+    )
+    try:
+        reply = await ask(
+            model, [*messages, HumanMessage(text)], GenerationPlan, model_key=model.key
+        )
+    except (ModelError, OutOfBudgetError):
+        return prompts
+    return distinct(_usable(reply.value.prompts, original, wanted), prompts)[:wanted]
+
+
+def _wanted(context: Context) -> int:
+    """Returns how many prompts the first round needs."""
+    images = context.candidates
+    if context.max_images is not None:
+        images = min(images, context.max_images)
+    return prompts_wanted(context, images)
 
 
 def _may_call_again(state: PlannerState, context: Context) -> bool:
@@ -223,7 +261,9 @@ async def _offered(prompt: str, context: Context, library: SkillLibrary) -> str:
     return library.manifest(shown)
 
 
-def _question(state: PlannerState, context: Context, manifest: str) -> list[BaseMessage]:
+def _question(
+    state: PlannerState, context: Context, manifest: str, wanted: int
+) -> list[BaseMessage]:
     given = "\n".join(f"- {item['question']}" for item in state.get("requirements", []))
     text = blocks(
         tagged("prompt", state["prompt"]),
@@ -232,9 +272,9 @@ def _question(state: PlannerState, context: Context, manifest: str) -> list[Base
         tagged("lessons", advice_lines(state.get("lessons", []))),
         tagged("earlier_attempt", state.get("carried", "")),
         tagged("skills", manifest),
-        tagged("candidates", str(context.candidates)),
+        tagged("candidates", str(wanted)),
     )
-    return conversation(SYSTEM, text)
+    return conversation(SYSTEM + instruction(context, wanted), text)
 
 
 def _usable(written: list[str], original: str, candidates: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from langchain_core.messages import BaseMessage
 from langgraph.runtime import Runtime
@@ -10,16 +10,18 @@ from langgraph.types import Overwrite
 from pydantic import BaseModel, Field
 
 from ..errors import StructuredOutputError
+from ..graph.budget import candidates_of_round, may_ask_again
 from ..graph.context import Context, context_of
 from ..graph.state import State, attempts_of_turn, experiences_of_turn
-from ..models.structured import Reply, ask
+from ..models.structured import ask
 from ..models.vision import image_block
 from ..records import Attempt
-from .calling import RoleModel, conversation, role_model, timed
+from .calling import OutOfBudgetError, conversation, role_model, timed
 from .editing import editable, whole_prompt
 from .quotes import keep_quotes
 from .scorer import best_attempt
 from .tagged import (
+    THOUGHT_WORDS,
     advice_lines,
     attempt_text,
     blocks,
@@ -28,11 +30,15 @@ from .tagged import (
     same_wording,
     tagged,
 )
+from .variety import distinct, instruction, prompts_wanted
 
 SYSTEM = """\
 You are the refiner of an image generation agent. You see what was asked, every attempt with its \
 verdicts, and what was learned, and you write the next prompt for the image generator.
 
+"""
+
+RULES = """\
 - Repair what failed first: put it early, concretely, in a sentence of its own; name number, \
 colour, place and reading direction in plain words. If a wording has failed before, use a \
 different one or another composition.
@@ -70,18 +76,41 @@ class RefinedPrompt(BaseModel):
     prompts: list[str] = Field(min_length=1, description="One prompt for each candidate.")
 
 
+Written = TypeVar("Written", bound=RefinedPrompt)
+
+
 @timed
 async def refiner(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Returns the prompts of the next round, never empty and never one that was tried.
-
-    A model that repeats a prompt is asked once more; if it insists, or can't give prompts at all,
-    the best prompt is used again with the next round's seed.
 
     Raises:
         ModelError: The model failed for good.
         OutOfBudgetError: `max_seconds` or `max_tokens` ran out.
     """
-    context = context_of(runtime)
+    update, _ = await refine(state, context_of(runtime), SYSTEM + RULES, RefinedPrompt)
+    return update
+
+
+async def refine(
+    state: State, context: Context, system: str, schema: type[Written], thought: str = ""
+) -> tuple[dict[str, Any], Written | None]:
+    """Returns the update with the next round's prompts, and the model's first answer.
+
+    A model that repeats prompts, or with `variety=structure` writes some of the same structure, is
+    asked once more. If it insists, or can't give prompts at all, prompts are used again with other
+    seeds: in the last resort the best one of the turn.
+
+    Args:
+        state: The graph's state after a round, or after a refusal.
+        context: The run's settings.
+        system: Who the model is and what it writes.
+        schema: What it answers.
+        thought: Raw reasoning behind the last prompts, for a model that compresses it as well.
+
+    Raises:
+        ModelError: The model failed for good.
+        OutOfBudgetError: `max_seconds` or `max_tokens` ran out.
+    """
     model = role_model("refiner", state, context)
     attempts = attempts_of_turn(state)
     best = best_attempt(attempts)
@@ -89,45 +118,62 @@ async def refiner(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     if state["refused"]:
         tried += state["prompts"]
     base = await editable(best, state, context)
-    written, thought, prompts, edits = RefinedPrompt(prompts=[""]), "", [], False
+    wanted = prompts_wanted(context, candidates_of_round(state, context, state["round"] + 1))
+    system += instruction(context, wanted)
+    first: Written | None = None
+    rationale, new_thought, prompts, edits = "", "", list[str](), False
     notices: list[str] = []
     try:
         for avoid in ([], tried):
-            reply, edits = await _ask(model, state, context, avoid, base)
-            written, thought = reply.value, reply.thought
-            prompts = _new_wordings(written, state["prompt"], tried, context.candidates, edits)
-            if prompts:
+            given = blocks(
+                tagged("thought", cut_to_words(thought, THOUGHT_WORDS)),
+                tagged("avoid", "\n".join([*avoid, *prompts])),
+                tagged("candidates", str(wanted)),
+            )
+            messages = _messages(state, context, system, given, editing=base is not None)
+            reply = await ask(model, messages, schema, model_key=model.key)
+            first = first or reply.value
+            if prompts and edits != _edits(reply.value, context, base):
+                break  # instructions to edit and whole prompts don't mix in one round
+            edits = _edits(reply.value, context, base)
+            new = _new_wordings(reply.value, state["prompt"], tried, wanted, edits)
+            check = context.variety == "structure" and not edits
+            if not prompts:
+                rationale, new_thought = reply.value.rationale, reply.thought
+            prompts = distinct(new, prompts)[:wanted] if check else new
+            if prompts and (not check or len(prompts) == wanted):
                 break
-    except StructuredOutputError as error:
-        notices.append(f"Round {state['round'] + 1} repeats the best prompt: {error}")
+            if prompts and not may_ask_again(state, context, len(model.answers)):
+                break
+    except (OutOfBudgetError, StructuredOutputError) as error:
+        if isinstance(error, OutOfBudgetError) and not prompts:
+            raise
+        if not prompts:
+            notices.append(f"Round {state['round'] + 1} repeats the best prompt: {error}")
     if not prompts:
         prompts, edits = [whole_prompt(best, state)], False
-    return {
+    update = {
         "round": state["round"] + 1,
         "prompts": prompts,
         "edit_of": base["id"] if base and edits else "",
-        "thought": thought or written.rationale,
-        "rationale": cut_to_words(written.rationale, 80),
+        "thought": new_thought or rationale,
+        "rationale": cut_to_words(rationale, 80),
         "notices": notices,
         "feedback": "",
         "refused": "",
         "verdicts": Overwrite([]),
         "usage": model.usage(),
     }
+    return update, first
 
 
-async def _ask(
-    model: RoleModel, state: State, context: Context, avoid: list[str], base: Attempt | None
-) -> tuple[Reply[RefinedPrompt], bool]:
-    """Returns the model's answer, and whether its prompts edit `base`."""
-    messages = _messages(state, context, avoid, editing=base is not None)
-    reply = await ask(model, messages, RefinedPrompt, model_key=model.key)
-    wants = reply.value.action == "edit" or context.refine_by == "edit"
-    return reply, base is not None and wants
+def _edits(written: RefinedPrompt, context: Context, base: Attempt | None) -> bool:
+    """Returns whether the prompts are instructions to edit `base`."""
+    return base is not None and (written.action == "edit" or context.refine_by == "edit")
 
 
 def _messages(
-    state: State, context: Context, avoid: list[str], *, editing: bool
+    state: State, context: Context, system: str, given: str, *, editing: bool
 ) -> list[BaseMessage]:
     attempts = attempts_of_turn(state)
     if context.trajectory == "none":
@@ -144,14 +190,13 @@ def _messages(
         tagged("skills_used", ", ".join(state["skills"])),
         tagged("feedback", state["feedback"]),
         tagged("refused", state["refused"]),
-        tagged("avoid", "\n".join(avoid)),
-        tagged("candidates", str(context.candidates)),
+        given,
     )
     images = [
         image_block(item["image"], f"round {item['round']}, candidate {item['candidate']}")
         for item in shown_images(attempts, context)
     ]
-    return conversation(SYSTEM + SYSTEM_EDIT if editing else SYSTEM, text, images)
+    return conversation(system + SYSTEM_EDIT if editing else system, text, images)
 
 
 def shown_images(attempts: list[Attempt], context: Context) -> list[Attempt]:

@@ -32,10 +32,13 @@ def rescue(state: dict[str, Any], error: NodeError) -> Command[Literal["scorer",
     if error.node in ("intake", "approval", "finalizer") or not attempts_of_turn(whole):
         tally.add(tally.FAILED, tally.code_of(error.error))
         raise error.error
+    notices = [f"The {error.node} failed: {why}"]
+    if error.node == "selector":  # the run had ended already, for a reason of its own
+        return Command(goto="finalizer", update={"notices": notices})
     reason: StopReason = "generator_failed" if error.node == "generator" else "model_failed"
     if isinstance(error.error, OutOfBudgetError):
         reason = error.error.ends
     return Command(
         goto="finalizer",
-        update={"stopped_because": reason, "notices": [f"The {error.node} failed: {why}"]},
+        update={"stopped_because": reason, "notices": notices},
     )

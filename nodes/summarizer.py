@@ -11,7 +11,7 @@ from ..graph.state import State, attempts_of_turn, experiences_of_turn
 from ..records import Experience
 from .calling import conversation, role_model, timed
 from .scorer import best_attempt
-from .tagged import attempt_text, blocks, cut_to_words, experience_lines, tagged
+from .tagged import THOUGHT_WORDS, attempt_text, blocks, cut_to_words, experience_lines, tagged
 
 MAX_WORDS = 100
 """The paper compresses a round's reasoning to about this much; the limit is enforced here."""
@@ -53,7 +53,7 @@ async def summarizer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
             "verdicts",
             "\n\n".join(attempt_text(item, state["requirements"]) for item in this_round),
         ),
-        tagged("thought", cut_to_words(state["thought"], 1500)),
+        tagged("thought", cut_to_words(state["thought"], THOUGHT_WORDS)),
         tagged("experiences", experience_lines(experiences_of_turn(state))),
         tagged("earlier_turns", state["digest"]),
         tagged("feedback", state["feedback"]),

@@ -59,6 +59,9 @@ def advice_lines(lessons: Iterable[Lesson]) -> str:
     return "\n".join(f"- {as_advice(lesson)}" for lesson in lessons)
 
 
+THOUGHT_WORDS = 1500
+"""Words of a raw thought that a model is shown for compressing."""
+
 _SPACES = re.compile(r"\s+")
 
 

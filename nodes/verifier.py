@@ -11,7 +11,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 
-from ..errors import ModelError
+from ..errors import ModelError, StructuredOutputError
 from ..graph.context import Context, context_of
 from ..graph.state import AttemptVerdict, VerifierTask
 from ..models.answers import YesNo, parse_answer
@@ -70,14 +70,18 @@ class JointVerdicts(BaseModel):
 async def verifier(state: VerifierTask, runtime: Runtime[Context]) -> dict[str, Any]:
     """Returns a verdict for each requirement asked; one that evidence decides costs no call.
 
-    A model that failed for good leaves its questions `unknown`, never a silent no.
+    A model that failed for good leaves its questions `unknown`, never a silent no; a joint verdict
+    that was to be asked again stays as it was.
     """
     context = context_of(runtime)
     model = RoleModel("verifier", context, state.get("seconds_left"), state.get("tokens_left"))
-    look = _joint if context.verification == "joint" else _each
+    joint = context.verification == "joint" and "doubted" not in state
+    look = _joint if joint else _each
     task, measured = state, list[AttemptVerdict]()
     try:
-        measured, open_questions = await by_evidence(state)
+        # What is asked again was measured before: evidence that decided it left nothing to doubt.
+        again = "doubted" in state
+        measured, open_questions = ([], state["asked"]) if again else await by_evidence(state)
         task = VerifierTask(**{**state, "asked": open_questions})
         verdicts = await look(model, task, context.votes) if open_questions else []
     except OutOfBudgetError as error:
@@ -85,6 +89,9 @@ async def verifier(state: VerifierTask, runtime: Runtime[Context]) -> dict[str, 
     except ModelError as error:
         # Here and not in the graph's rescue, so that what was measured is kept.
         verdicts = unanswered(task, str(error), "error")
+        if joint and isinstance(error, StructuredOutputError):
+            # A model that can't answer a list in JSON can still answer one question in words.
+            verdicts = [AttemptVerdict(**{**item, "joint": True}) for item in verdicts]
     return {"verdicts": [*measured, *verdicts], "usage": model.usage()}
 
 
@@ -130,7 +137,8 @@ async def _joint(model: RoleModel, task: VerifierTask, votes: int) -> list[Attem
             answers = [YesNo("unknown", 0.0, "The model gave no answer to this question.")]
         verdict = _decide(task["attempt"], requirement, answers)
         # A number that the model states about itself is its word, not a measurement.
-        verdicts.append(AttemptVerdict(**{**verdict, "source": "model" if votes == 1 else "votes"}))
+        source: VerdictSource = "model" if votes == 1 else "votes"
+        verdicts.append(AttemptVerdict(**{**verdict, "source": source, "joint": True}))
     return verdicts
 
 
@@ -162,7 +170,11 @@ def _decide(attempt: str, requirement: Requirement, answers: list[YesNo]) -> Att
 
 
 def unanswered(task: VerifierTask, why: str, source: VerdictSource) -> list[AttemptVerdict]:
-    """Returns `unknown` for everything that was asked."""
+    """Returns `unknown` for everything that was asked; the doubted verdict where there is one."""
+    if "doubted" in task:
+        kept = AttemptVerdict(**task["doubted"])
+        kept["joint"] = False
+        return [kept]
     return [
         AttemptVerdict(
             attempt=task["attempt"],

@@ -4,6 +4,7 @@ generator that makes tiny images at once. Both are real objects behind the real 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -29,11 +30,14 @@ DEFAULT_REQUIREMENTS = [
 class Script:
     """What the model does in each role; a callable gets the number of the call in that role.
 
-    `verdict(question, round)` answers a verifier; rounds are counted by refinements.
+    `verdict(question, round)` answers a verifier; rounds are counted by refinements. `joint`
+    answers the same questions asked all at once, with a stated confidence. `prefer` gets two
+    images.
     """
 
     requirements: Sequence[dict[str, Any]] = field(default_factory=lambda: DEFAULT_REQUIREMENTS)
     verdict: Callable[[str, int], str] = lambda question, round_: "yes"
+    joint: Callable[[str, int], tuple[str, float]] | None = None
     refine: Callable[[int], list[str]] = lambda number: [f"refined prompt {number}"]
     plan: Callable[[int], list[str]] = lambda number: ["planned prompt"]
     revise: Callable[[str], dict[str, Any]] = lambda message: {
@@ -41,6 +45,7 @@ class Script:
         "prompt": message,
         "digest": "",
     }
+    prefer: Callable[[list[bytes]], str] = lambda images: "neither"
     action: str = "generate"
     skills: Sequence[str] = ()
     summary: str = "The hat was missed; say it first."
@@ -52,7 +57,7 @@ class Script:
     delay: float = 0.0
 
     def rounds(self) -> int:
-        return 1 + self.calls.get("refiner", 0)
+        return 1 + self.calls.get("refiner", 0) + self.calls.get("reflector", 0)
 
 
 class ScriptedChat(BaseChatModel):
@@ -78,11 +83,13 @@ class ScriptedChat(BaseChatModel):
         role, text = _role(messages, options)
         number = script.calls[role] = script.calls.get(role, 0) + 1
         script.heard.append((role, text))
-        if role == "refiner":
+        if role in ("refiner", "reflector"):
             script.images_seen.append(_images(messages))
         error = script.fail(role, number)
         if error is not None:
             raise error
+        if role == "selector":
+            text = script.prefer(_shown(messages))
         answer = self._answer(script, role, text, number, options)
         answer.usage_metadata = {"input_tokens": 10, "output_tokens": 2, "total_tokens": 12}
         return ChatResult(generations=[ChatGeneration(message=answer)])
@@ -118,24 +125,23 @@ class ScriptedChat(BaseChatModel):
             return AIMessage(script.verdict(question, script.rounds()) + "\nthat is what I see.")
         if role == "joint":
             lines = re.findall(r"(\d+)\. (.*)", _block(text, "questions"))
+            together = script.joint or (
+                lambda question, round_: (script.verdict(question, round_), 0.8)
+            )
+            answered = [(line, *together(question, script.rounds())) for line, question in lines]
             verdicts = [
-                {
-                    "number": int(line),
-                    "answer": script.verdict(question, script.rounds()),
-                    "confidence": 0.8,
-                    "rationale": "seen",
-                }
-                for line, question in lines
+                {"number": int(line), "answer": said, "confidence": sure, "rationale": "seen"}
+                for line, said, sure in answered
             ]
             return AIMessage(json.dumps({"verdicts": verdicts}))
         if role == "summarizer":
             return AIMessage(script.summary)
-        return AIMessage(
-            json.dumps(
-                {"rationale": "r", "action": script.action, "prompts": script.refine(number)}
-            ),
-            additional_kwargs=thought,
-        )
+        if role == "selector":
+            return AIMessage(json.dumps({"rationale": "it does", "winner": text}))
+        prompts = {"rationale": "r", "action": script.action, "prompts": script.refine(number)}
+        if role == "reflector":
+            prompts["experience"] = script.summary
+        return AIMessage(json.dumps(prompts), additional_kwargs=thought)
 
 
 def _role(messages: list[BaseMessage], options: dict[str, Any]) -> tuple[str, str]:
@@ -143,7 +149,9 @@ def _role(messages: list[BaseMessage], options: dict[str, Any]) -> tuple[str, st
     if "You continue a conversation" in system:
         return "reviser", "\n".join(message.text for message in messages[1:])
     text = "\n".join(message.text for message in messages[1:])
-    for role in ("planner", "decomposer", "verifier", "summarizer", "refiner"):
+    if "You compare two images" in system:
+        return "selector", text
+    for role in ("planner", "decomposer", "verifier", "summarizer", "refiner", "reflector"):
         if f"You are the {role}" in system:
             return ("joint", text) if role == "verifier" and "<questions>" in text else (role, text)
     raise AssertionError(f"no role in: {system[:80]}")
@@ -152,6 +160,15 @@ def _role(messages: list[BaseMessage], options: dict[str, Any]) -> tuple[str, st
 def _images(messages: list[BaseMessage]) -> int:
     parts = messages[1].content
     return sum(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+
+
+def _shown(messages: list[BaseMessage]) -> list[bytes]:
+    """Returns the bytes of the images in the question, in order."""
+    return [
+        base64.b64decode(part["image_url"]["url"].partition(",")[2])
+        for part in messages[1].content
+        if isinstance(part, dict) and part.get("type") == "image_url"
+    ]
 
 
 def _block(text: str, tag: str) -> str:
