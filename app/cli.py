@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import ConfigurationError, GemsError, InputError
-from . import artifacts, doctor, generate, keys, memory, presets, skills, threads
+from . import artifacts, doctor, evals, generate, keys, memory, presets, skills, threads
 from .exit_codes import FAILED, USAGE
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(memory.app, name="memory")
 app.add_typer(skills.app, name="skills")
 app.add_typer(keys.app, name="keys")
+app.add_typer(evals.app, name="eval")
 
 
 @app.command("graph")

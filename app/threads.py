@@ -148,7 +148,7 @@ def fork(
     """
     from .forking import fork as make_fork
 
-    changes: dict[str, Any] = dict(_setting(text) for text in settings or ())
+    changes: dict[str, Any] = dict(setting(text) for text in settings or ())
     if rounds is not None:
         changes["max_rounds"] = rounds
     made = asyncio.run(
@@ -271,8 +271,12 @@ def _age(text: str) -> timedelta:
     return timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """Reads NAME=VALUE; a value that is JSON (a number, null) is taken as that, else as text."""
+def setting(text: str) -> tuple[str, Any]:
+    """Reads NAME=VALUE; a value that is JSON (a number, null) is taken as that, else as text.
+
+    Raises:
+        InputError: It is not of that form.
+    """
     name, equals, value = text.partition("=")
     if not equals:
         raise InputError(f"--set: {text!r} is not NAME=VALUE.", hint="For example: --set votes=3")

@@ -85,6 +85,8 @@ class Judging:
         """Returns the attempts of a row that are still to be judged, with their images."""
         if row["status"] != "done" or row["image"] is None:
             return []
+        if not self.task.can_judge(self.items[row["item"]]):
+            return []
         images = {attempt["id"]: attempt["image"] for attempt in row["attempts"]}
         images[row["best"]] = row["image"]
         by_round = row.get("best_by_round", []) if self.rounds else []
