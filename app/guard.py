@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .admission import AdmissionError, admit
+from .page import FILES
 
 OPEN = frozenset({"/ok", "/health"})
 """For probes: they say that the server lives, and nothing else to strangers."""
@@ -63,10 +64,12 @@ def refusal(error: AdmissionError) -> JSONResponse:
 
 def _is_passed(scope: Scope) -> bool:
     # The SDK's client inside this process calls under /noauth; no request from outside can set
-    # `root_path`. A preflight carries no credentials, and what follows it is checked.
+    # `root_path`. A preflight carries no credentials, and what follows it is checked. The page's
+    # files are the same for everybody; what they show is asked for with the caller's own key.
     root = scope.get("root_path", "")
     inside = root == "/noauth" or root.startswith("/noauth/")
-    return inside or scope.get("method") == "OPTIONS" or _path(scope) in OPEN
+    reading = scope.get("method") in ("GET", "HEAD") and _path(scope) in FILES
+    return inside or scope.get("method") == "OPTIONS" or _path(scope) in OPEN or reading
 
 
 async def _check(scope: Scope) -> None:

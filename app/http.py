@@ -1,4 +1,4 @@
-"""Routes of our own on the LangGraph server: images, health and metrics.
+"""Routes of our own on the LangGraph server: images, skills, health, metrics, and the page.
 
 `langgraph.json` names `app`; the server merges it with its own routes and puts `Guard` around all
 of them. It is a complete ASGI application, too.
@@ -32,6 +32,9 @@ from .byte_ranges import UNSATISFIABLE, byte_range
 from .credentials import Identity
 from .guard import Guard, refusal
 from .metrics import page
+from .page import get_skill, get_skills
+from .page import routes as page_routes
+from .report.routes import get_report
 from .uploads import UploadError, read_upload
 
 FORMATS = {"jpeg": "image/jpeg", "webp": "image/webp", "png": "image/png"}
@@ -294,8 +297,12 @@ app = Starlette(
     routes=[
         Route("/artifacts/{sha256}", _for_callers(get_artifact), methods=["GET"]),
         Route("/artifacts", _for_callers(post_artifact), methods=["POST"]),
+        Route("/skills", _for_callers(get_skills), methods=["GET"]),
+        Route("/skills/{name}", _for_callers(get_skill), methods=["GET"]),
+        *page_routes(),
         Route("/health", health, methods=["GET"]),
         Route("/metrics", _for_callers(get_metrics), methods=["GET"]),
+        Route("/threads/{thread_id}/report", _for_callers(get_report), methods=["GET"]),
     ],
     middleware=[Middleware(Guard)],
     lifespan=lifespan,

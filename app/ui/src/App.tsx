@@ -1,0 +1,77 @@
+import { useCallback, useEffect, useState } from "react";
+
+import { MemoryView } from "./browse/MemoryView";
+import { SkillsView } from "./browse/SkillsView";
+import { CreateView } from "./create/CreateView";
+import { LoginDialog } from "./parts/LoginDialog";
+import { ThemeButton } from "./parts/ThemeButton";
+import { useRoute } from "./route";
+import { forgetKey, onRefused, storedKey } from "./server";
+
+const VIEWS = [
+  { view: "create", label: "Create", href: "#/" },
+  { view: "skills", label: "Skills", href: "#/skills" },
+  { view: "memory", label: "Memory", href: "#/memory" },
+] as const;
+
+export function App() {
+  const [route, goTo] = useRoute();
+  const [refusal, setRefusal] = useState<string | null>(null);
+  // A new key means another caller: everything is asked for anew.
+  const [session, setSession] = useState(0);
+
+  useEffect(() => onRefused(setRefusal), []);
+
+  const renew = useCallback(() => {
+    setRefusal(null);
+    setSession((number) => number + 1);
+  }, []);
+
+  return (
+    <>
+      <a
+        className="skip"
+        href="#result"
+        onClick={(event) => {
+          event.preventDefault();
+          (document.getElementById("result") ?? document.querySelector("main"))?.focus();
+        }}
+      >
+        Skip to the image
+      </a>
+      <header className="top">
+        <h1>
+          <a href="#/">GEMS</a>
+        </h1>
+        <nav aria-label="Views">
+          {VIEWS.map(({ view, label, href }) => (
+            <a key={view} href={href} aria-current={route.view === view ? "page" : undefined}>
+              {label}
+            </a>
+          ))}
+        </nav>
+        <div className="top-end">
+          {storedKey() !== null && (
+            <button
+              type="button"
+              className="quiet"
+              onClick={() => {
+                forgetKey();
+                renew();
+              }}
+            >
+              Log out
+            </button>
+          )}
+          <ThemeButton />
+        </div>
+      </header>
+      {route.view === "create" && (
+        <CreateView key={session} thread={route.thread} onThread={goTo} />
+      )}
+      {route.view === "skills" && <SkillsView key={session} />}
+      {route.view === "memory" && <MemoryView key={session} />}
+      {refusal !== null && <LoginDialog detail={refusal} onKey={renew} />}
+    </>
+  );
+}

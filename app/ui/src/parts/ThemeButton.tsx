@@ -1,0 +1,25 @@
+import { useState } from "react";
+
+import { Icon } from "./Icon";
+import { chosenTheme, cycleTheme } from "./theme";
+import type { Theme } from "./theme";
+
+const ICONS = { system: "auto", light: "sun", dark: "moon" } as const;
+
+export function ThemeButton() {
+  const [theme, setTheme] = useState<Theme>(chosenTheme);
+  return (
+    <button
+      type="button"
+      className="quiet icon-only"
+      aria-label="Theme"
+      title={`Theme: ${theme}`}
+      onClick={() => setTheme(cycleTheme(theme))}
+    >
+      <Icon name={ICONS[theme]} />
+      <span className="visually-hidden" role="note">
+        {theme}
+      </span>
+    </button>
+  );
+}
