@@ -161,7 +161,7 @@ def read_records(path: Path, *, hint: str = "") -> list[tuple[int, dict[str, Any
     Raises:
         DataError: As `read_jsonl` and `read_json`.
     """
-    if not read_text(path).lstrip().startswith("["):
+    if record_unit(path) == "line":
         return read_jsonl(path, hint=hint)
     faults = Faults(path, "entry", hint)
     found: list[tuple[int, dict[str, Any]]] = []
@@ -174,6 +174,15 @@ def read_records(path: Path, *, hint: str = "") -> list[tuple[int, dict[str, Any
     if not found:
         raise DataError(f"{path} is an empty list.", hint=hint)
     return found
+
+
+def record_unit(path: Path) -> str:
+    """Returns what `read_records` counts in a file: `entry` of a list, or `line`.
+
+    Raises:
+        DataError: As `read_text`.
+    """
+    return "entry" if read_text(path).lstrip().startswith("[") else "line"
 
 
 def read_csv(
@@ -292,7 +301,23 @@ def parsed(
 def item_id(text: str) -> str:
     """Returns a text as an item's id: what is not a letter, digit, `_`, `-` or `.` becomes `_`.
 
-    Two texts may give one id; the caller checks that (`Faults`).
+    Two texts may give one id; see `Ids`.
     """
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "_", text.strip())
     return safe if safe.strip(".") else safe.replace(".", "_") or "_"
+
+
+class Ids:
+    """Makes the ids of a file's items and notes those that come twice."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        self._seen: dict[str, int] = {}
+
+    def take(self, text: str, number: int) -> str:
+        """Returns a text as an id, after noting in the faults if an earlier line has it."""
+        made = item_id(text)
+        first = self._seen.setdefault(made, number)
+        if first != number:
+            self._faults.add(number, f"id {made[:SHOWN]!r} again, as at {first}")
+        return made

@@ -29,7 +29,7 @@ LEAVES = {"errors", "records", "settings", "tally"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "app": {"evals", "evidence", "graph", "memory", "models", "nodes", "sandbox", "show", "skills"},
-    "evals": {"graph", "memory", "models", "nodes", "sandbox", "show", "skills"},
+    "evals": {"evidence", "graph", "memory", "models", "nodes", "sandbox", "show", "skills"},
     "evidence": set(),
     "graph": {"nodes", "memory", "show", "skills", "models"},
     "nodes": {
