@@ -14,6 +14,7 @@ from rich.markup import escape
 from ..errors import ConfigurationError, GemsError, InputError
 from . import artifacts, doctor, evals, generate, keys, memory, presets, skills, threads
 from .exit_codes import FAILED, USAGE
+from .report import command as report
 
 app = typer.Typer(
     name="gems",
@@ -25,6 +26,7 @@ app = typer.Typer(
     epilog="Start with: gems generate 'three red cubes to the left of a blue ball'",
 )
 app.command("generate")(generate.generate)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 app.command("presets")(presets.presets)
 app.add_typer(threads.app, name="threads")

@@ -11,8 +11,9 @@ from markupsafe import Markup
 from .page import environment
 from .verdicts import percent
 
-STEP = 56
-"""Pixels between two rounds; a phone of 360 px shows five of them without scrolling."""
+STEP, WIDEST_STEP, ROOM = 56, 110, 300
+"""Pixels between two rounds, at least and at most, and what they share while they are few: a phone
+of 360 px shows five rounds without scrolling."""
 
 LEFT, TOP, HEIGHT, BOTTOM = 44, 26, 120, 30
 
@@ -46,8 +47,10 @@ def score_curve(points: Sequence[Point]) -> Markup:
     if len(columns) < 2:
         return Markup()
 
+    step = max(STEP, min(WIDEST_STEP, ROOM // len(columns)))
+
     def x(column: int) -> float:
-        return LEFT + STEP * (columns.index(column) + 0.5)
+        return LEFT + step * (columns.index(column) + 0.5)
 
     def y(score: float) -> float:
         return round(TOP + HEIGHT * (1 - bounded(score)), 1)
@@ -61,7 +64,7 @@ def score_curve(points: Sequence[Point]) -> Markup:
         environment()
         .get_template("score_curve.html")
         .render(
-            width=LEFT + STEP * len(columns) + 8,
+            width=LEFT + step * len(columns) + 8,
             height=TOP + HEIGHT + BOTTOM,
             left=LEFT,
             base=TOP + HEIGHT,

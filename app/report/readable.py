@@ -85,12 +85,17 @@ def readable(values: Mapping[str, Any]) -> Readable:
     made.messages = _human(values.get("messages"))
     usage = values.get("usage")
     for role, used in usage.items() if isinstance(usage, Mapping) else ():
-        read = _one(used, RoleUsage, None, made)
+        # A count that is newer than the thread is 0 in it.
+        full = {**_NOTHING_USED, **used} if isinstance(used, Mapping) else used
+        read = _one(full, RoleUsage, None, made)
         if read is not None:
             made.usage[str(role)] = read
     stretches = _many(values.get("stretches"), tuple[float, float], made)
     made.seconds = sum(max(0.0, end - start) for start, end in stretches)
     return made
+
+
+_NOTHING_USED = dict.fromkeys(RoleUsage.__annotations__, 0)
 
 
 @cache
@@ -115,16 +120,13 @@ def _many(value: Any, kind: Any, made: Readable) -> list[Any]:
 
 def _human(messages: Any) -> list[str]:
     """Returns the texts of a chat's human messages: objects here, dictionaries from a server."""
-    found = []
+    found: list[str] = []
     for message in messages if isinstance(messages, list) else ():
         if isinstance(message, BaseMessage):
-            kind, text = message.type, message.text
-        elif isinstance(message, Mapping):
-            kind, text = message.get("type"), _text(message.get("content"))
-        else:
-            continue
-        if kind == "human":
-            found.append(text)
+            if message.type == "human":
+                found.append(_text(message.content))
+        elif isinstance(message, Mapping) and message.get("type") == "human":
+            found.append(_text(message.get("content")))
     return found
 
 

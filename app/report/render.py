@@ -12,6 +12,7 @@ from markupsafe import Markup
 from ...graph.context import Context
 from ...show.page import environment, page
 from ...show.verdicts import STOPPED, outcome
+from ..tables import size_text
 from .pictures import LARGE_SIDE, Allowed, Picture, picture, pictures
 from .readable import Readable
 from .reproduction import reproduction, setting_rows, versions, without_credentials
@@ -101,11 +102,12 @@ def _document(subject: Subject, small: dict[str, Picture], large: Picture | None
             usage=usage,
             total={
                 name: sum(getattr(row, name) for row in usage)
-                for name in ("calls", "input_tokens", "output_tokens", "seconds")
+                for name in ("calls", "input_tokens", "output_tokens", "seconds", "image_bytes")
             },
             generators=sorted(generators),
             skills=_skills(state),
             settings=setting_rows(subject.context),
+            size_text=size_text,
             again=reproduction(state, subject.context, forked=bool(subject.origin)),
             versions=versions(generators),
             recorded=subject.recorded,

@@ -111,6 +111,7 @@ class RoleRow:
     input_tokens: int
     output_tokens: int
     seconds: float
+    image_bytes: int
     share: float
 
 
@@ -146,6 +147,7 @@ def cost_rows(usage: Usage) -> list[RoleRow]:
             used["input_tokens"],
             used["output_tokens"],
             used["seconds"],
+            used["image_bytes"],
             100 * bounded(used["seconds"] / longest) if longest > 0 else 0.0,
         )
         for role, used in usage.items()
