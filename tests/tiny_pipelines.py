@@ -329,3 +329,67 @@ def rename_class(folder: Path, class_name: str | list[str]) -> Path:
     config["_class_name"] = class_name
     index.write_text(json.dumps(config), encoding="utf-8")
     return folder
+
+
+_SEEING_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for part in m['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def qwen3_vl(folder: Path) -> Path:
+    """Saves a Qwen3-VL chat model that takes images; returns its folder."""
+    import torch
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    torch.manual_seed(0)
+    tokenizer = _qwen_tokenizer()
+    tokenizer.chat_template = _SEEING_CHAT
+    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in _QWEN_TOKENS}
+    model = Qwen3VLForConditionalGeneration(
+        Qwen3VLConfig(
+            text_config={
+                "vocab_size": 263,
+                "hidden_size": 32,
+                "intermediate_size": 32,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 1,
+                "head_dim": 16,
+                "max_position_embeddings": 4096,
+                "rope_parameters": {
+                    "mrope_section": [3, 3, 2],
+                    "mrope_interleaved": True,
+                    "rope_type": "default",
+                    "rope_theta": 10000.0,
+                },
+            },
+            vision_config={
+                "depth": 2,
+                "hidden_size": 32,
+                "intermediate_size": 32,
+                "num_heads": 2,
+                "out_hidden_size": 32,
+                "patch_size": 16,
+                "spatial_merge_size": 2,
+                "temporal_patch_size": 2,
+                "num_position_embeddings": 64,
+                "deepstack_visual_indexes": [0],
+            },
+            image_token_id=ids["<|image_pad|>"],
+            video_token_id=ids["<|video_pad|>"],
+            vision_start_token_id=ids["<|vision_start|>"],
+            vision_end_token_id=ids["<|vision_end|>"],
+        )
+    )
+    with torch.no_grad():
+        # As initialised, all tokens are as likely as each other, whatever the image shows.
+        model.lm_head.weight.mul_(20)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    size = {"shortest_edge": 32 * 32, "longest_edge": 128 * 128}
+    Qwen2VLImageProcessorPil(patch_size=16, size=size).save_pretrained(folder)
+    return folder
