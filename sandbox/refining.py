@@ -58,6 +58,13 @@ def tried_of(attempts: str) -> list[Tried]:
     return found
 
 
+def last_round_of(attempts: str) -> str:
+    """Returns the part of an `<attempts>` block that is about the last round."""
+    heads = list(_HEAD.finditer(attempts))
+    last = [head for head in heads if head["round"] == heads[-1]["round"]]
+    return attempts[last[0].start() :] if last else ""
+
+
 def verdicts_of(lines: str) -> list[tuple[str, str]]:
     """Returns (answer, question) of lines `- no: Is the ball blue? (It is red.)`."""
     found = []

@@ -352,7 +352,81 @@ async def test_same_messages_same_answer_with_estimated_tokens() -> None:
     assert one.content == two.content
     assert one.usage_metadata == two.usage_metadata
     assert one.usage_metadata is not None
-    assert one.usage_metadata["input_tokens"] < 40
+    # 512 x 512 pixels and some twenty words
+    assert 256 < one.usage_metadata["input_tokens"] < 290
+
+
+def test_tools_schemas_and_reasoning_cost_tokens_too() -> None:
+    text = messages("<prompt>\na red cube\n</prompt>\n<candidates>\n1\n</candidates>")
+    plain = MODEL.invoke(text).usage_metadata
+    with_tools = MODEL.bind_tools([load_skill, write_prompt]).invoke(text).usage_metadata
+    assert plain is not None
+    assert with_tools is not None
+    assert with_tools["input_tokens"] > plain["input_tokens"] + 20
+    assert plain["output_tokens"] > 5
+
+
+class SideBySide(BaseModel):
+    rationale: str
+    winner: Literal["A", "B", "neither"]
+
+
+@pytest.mark.parametrize(("order", "winner"), [("ab", "A"), ("ba", "B"), ("aa", "neither")])
+def test_of_two_images_the_one_that_meets_more_wins_whatever_the_order(
+    order: str, winner: str
+) -> None:
+    worse = data_url(Scene((Group("cube", "red", "small", 3),), (), "gray"))
+    images = {"a": RIGHT, "b": worse}
+    content: list[Any] = []
+    for name, which in zip("AB", order, strict=True):
+        content.append({"type": "text", "text": f"Image {name}:"})
+        content.append({"type": "image_url", "image_url": {"url": images[which]}})
+    content.append({"type": "text", "text": f"<prompt>\n{PROMPT}\n</prompt>"})
+    asked = [SystemMessage("You compare."), HumanMessage(content)]
+    reply = MODEL.invoke(asked, response_format=schema(SideBySide))
+    assert json.loads(str(reply.content))["winner"] == winner
+
+
+def test_a_reflection_says_what_the_last_round_taught_and_what_is_next() -> None:
+    class Reflection(BaseModel):
+        experience: str
+        rationale: str
+        prompts: list[str]
+
+    attempts = (
+        "round 1, candidate 1, score 0.00\nprompt: a cube\n- no: Is there a ball?\n\n"
+        "round 2, candidate 1, score 0.50\nprompt: a red cube\n"
+        "- yes: Is there a cube?\n- no: Is the cube red?"
+    )
+    text = f"<prompt>\na red cube\n</prompt>\n<attempts>\n{attempts}\n</attempts>"
+    reply = MODEL.invoke(messages(text), response_format=schema(Reflection))
+    value = json.loads(str(reply.content))
+    assert "1 of 2 passed" in value["experience"]
+    assert "Is the cube red?" in value["experience"]
+    assert "ball" not in value["experience"]
+    assert value["prompts"][0] not in ("a cube", "a red cube")
+
+
+def joint(model: SandboxChatModel, questions: list[str], url: str) -> list[dict[str, Any]]:
+    lines = "\n".join(f"{number}. {one}" for number, one in enumerate(questions, 1))
+    asked = messages(f"<questions>\n{lines}\n</questions>", url)
+    reply = model.invoke(asked, response_format=schema(JointVerdicts))
+    found: list[dict[str, Any]] = json.loads(str(reply.content))["verdicts"]
+    return found
+
+
+def test_slips_are_simulated_only_where_asked_for_and_only_among_many_questions() -> None:
+    questions = [f"Are there exactly {number} red cubes?" for number in range(2, 60)]
+    right = joint(MODEL, questions, RIGHT)
+    assert [item["answer"] for item in right] == ["no", "yes"] + ["no"] * 56
+    tired = SandboxChatModel(joint_slips=0.3)
+    slips = joint(tired, questions, RIGHT)
+    assert slips == joint(tired, questions, RIGHT)
+    wrong = [b for a, b in zip(right, slips, strict=True) if a["answer"] != b["answer"]]
+    assert 8 <= len(wrong) <= 28
+    assert all(0.5 <= item["confidence"] <= 0.95 for item in wrong)
+    assert all(item["confidence"] >= 0.7 for item in slips if item not in wrong)
+    assert joint(tired, questions[:1], RIGHT) == joint(MODEL, questions[:1], RIGHT)
 
 
 def test_outside_its_roles_it_says_what_it_is() -> None:
