@@ -141,7 +141,7 @@ def write(
     if form in ("html", "all"):
         from .gallery import gallery
 
-        files.append(_put(out / "gallery.html", gallery(chapters)))
+        files.append(_put(out / "gallery.html", gallery(chapters, drawn)))
     return files
 
 
