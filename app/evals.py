@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import InputError
+from . import evals_report
 from .exit_codes import FAILED, UNMET
 from .tables import print_table
 from .threads import setting
@@ -35,6 +36,8 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Start with: gems eval tasks, then gems eval run sandbox --out bench --limit 20",
 )
+
+app.command("report")(evals_report.report)
 
 _TASK = Annotated[str, typer.Argument(help="Name of the benchmark: gems eval tasks.")]
 _DIR = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run (its --out).")]
