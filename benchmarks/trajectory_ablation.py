@@ -2,8 +2,8 @@
 
 `none`: only the last round; `raw`: every attempt with the thought behind it, as it was;
 `experiences`: every attempt with the summarizer's compressed experiences (the paper's memory). For
-each, the words of text that the refiner is sent in each round (the sandbox counts a word as one
-token; images are not counted), and what came out by the painter's truth.
+each, the tokens of text that the refiner is sent in each round (the sandbox's estimate, four
+characters each; no images are shown), and what came out by the painter's truth.
 
 The sandbox is a simulation. Its refiner works from the attempts' facts and does not read thoughts
 or experiences, so `raw` and `experiences` cannot differ in score here; and its thoughts are two
@@ -31,7 +31,7 @@ ARMS = ("none", "raw", "experiences")
 
 
 async def measure(prompt: str, arm: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Returns one run: words to the refiner by round, calls, and the painter's truth."""
+    """Returns one run: tokens to the refiner by round, calls, and the painter's truth."""
     from gems.graph.build import build_graph
     from gems.graph.context import Context
 
@@ -42,9 +42,10 @@ async def measure(prompt: str, arm: str, options: argparse.Namespace) -> dict[st
         max_rounds=options.rounds,
         memory="off",
         verification="joint",
+        history_images="none",
         trajectory=arm,  # type: ignore[arg-type]  # one of ARMS
     )
-    words: list[float] = []
+    tokens: list[float] = []
     result: dict[str, Any] = {}
     async for mode, event in build_graph().astream(
         {"prompt": prompt}, context=context, stream_mode=["updates", "values"]
@@ -53,11 +54,11 @@ async def measure(prompt: str, arm: str, options: argparse.Namespace) -> dict[st
             result = event
         elif "refiner" in event:
             spent = event["refiner"]["usage"]["refiner"]
-            words.append(spent["input_tokens"] / spent["calls"])
+            tokens.append(spent["input_tokens"] / spent["calls"])
     best = next(item for item in result["attempts"] if item["id"] == result["best"])
     return {
         "arm": arm,
-        "words": words,
+        "tokens": tokens,
         "score": share_met(prompt, best),
         "rounds": result["attempts"][-1]["round"],
         "calls": sum(u["calls"] for role, u in result["usage"].items() if role != "generator"),
@@ -103,16 +104,16 @@ def main() -> None:
         f"{options.rounds} rounds, seed {options.seed}"
     )
     head = "".join(f"{'round ' + str(n):>9}" for n in range(2, options.rounds + 1))
-    print(f"{'words to the refiner':<22}{head}")
+    print(f"{'tokens to the refiner':<22}{head}")
     for arm in ARMS:
         runs = [row for row in rows if row["arm"] == arm]
         cells = []
         for at in range(options.rounds - 1):
-            sent = [run["words"][at] for run in runs if len(run["words"]) > at]
+            sent = [run["tokens"][at] for run in runs if len(run["tokens"]) > at]
             cells.append(f"{statistics.fmean(sent):>9.0f}" if sent else f"{'-':>9}")
         print(f"{arm:<22}{''.join(cells)}")
     print(
-        f"{'':<14}{'score':>8}{'fully met':>11}{'rounds':>8}{'calls':>7}{'words to all roles':>20}"
+        f"{'':<14}{'score':>8}{'fully met':>11}{'rounds':>8}{'calls':>7}{'tokens to all roles':>20}"
     )
     for arm in ARMS:
         runs = [row for row in rows if row["arm"] == arm]
