@@ -94,7 +94,8 @@ def routes() -> list[Route]:
     return [
         Route(PATH, _to_page, methods=["GET"]),
         Route(f"{PATH}/", get_file, methods=["GET"]),
-        Route(f"{PATH}/{{name}}", get_file, methods=["GET"]),
+        # `:path`, so that nothing below falls through to the server's own /ui.
+        Route(f"{PATH}/{{name:path}}", get_file, methods=["GET"]),
     ]
 
 

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useState } from "react";
 import { MemoryView } from "./browse/MemoryView";
 import { SkillsView } from "./browse/SkillsView";
 import { CreateView } from "./create/CreateView";
+import { Icon } from "./parts/Icon";
 import { LoginDialog } from "./parts/LoginDialog";
 import { ThemeButton } from "./parts/ThemeButton";
 import { useRoute } from "./route";
@@ -51,6 +52,16 @@ export function App() {
           ))}
         </nav>
         <div className="top-end">
+          {route.view === "create" && (
+            <button
+              type="button"
+              className="quiet icon-only narrow-only"
+              aria-label="Show threads"
+              onClick={() => document.getElementById("threads")?.focus()}
+            >
+              <Icon name="list" />
+            </button>
+          )}
           {storedKey() !== null && (
             <button
               type="button"

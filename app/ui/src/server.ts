@@ -11,6 +11,9 @@ export const BASE = new URL("..", new URL(".", window.location.href)).href.repla
 
 export const GRAPH = "gems";
 
+/** Where a thread's metadata say what it is about, until its values do. */
+export const PROMPT_KEY = "gems_prompt";
+
 const REQUEST_MS = 30_000;
 
 /** The key that was given in this tab, or null. It is kept for the tab's life and no longer. */
@@ -129,7 +132,7 @@ export async function listThreads(limit: number): Promise<ThreadLine[]> {
       limit,
       sort_by: "updated_at",
       sort_order: "desc",
-      select: ["thread_id", "updated_at", "status"],
+      select: ["thread_id", "updated_at", "status", "metadata"],
       extract: {
         prompt: "values.prompt",
         score: "values.score",
@@ -142,11 +145,12 @@ export async function listThreads(limit: number): Promise<ThreadLine[]> {
     thread_id: string;
     updated_at: string;
     status: string;
+    metadata?: Record<string, unknown> | null;
     extracted?: { prompt?: string; score?: number; image?: string };
   }[];
   return found.map((item) => ({
     id: item.thread_id,
-    prompt: item.extracted?.prompt ?? "",
+    prompt: item.extracted?.prompt || String(item.metadata?.[PROMPT_KEY] ?? ""),
     updated: item.updated_at,
     status: item.status,
     score: item.extracted?.score ?? null,

@@ -24,6 +24,7 @@ export function Composer(props: Props) {
   const [chosen, setChosen] = useState("");
   const [entered, setEntered] = useState<Record<string, string>>({});
   const form = useRef<HTMLFormElement>(null);
+  const settings = useRef<HTMLDetailsElement>(null);
   const preset = assistants.presets.find((item) => item.id === chosen) ?? assistants.presets[0];
   const fields = useMemo(() => preset?.fields ?? [], [preset]);
 
@@ -44,6 +45,8 @@ export function Composer(props: Props) {
   function submit(event: FormEvent) {
     event.preventDefault();
     if (running || prompt.trim() === "" || preset === undefined) return;
+    // The image is what counts now.
+    if (settings.current !== null) settings.current.open = false;
     onGenerate(prompt.trim(), settingsOf(fields, entered), preset.id);
   }
 
@@ -66,6 +69,7 @@ export function Composer(props: Props) {
       />
       <div className="composer-row">
         <SettingsForm
+          disclosure={settings}
           fields={fields}
           entered={entered}
           presets={assistants.presets}

@@ -1,35 +1,29 @@
-import { diffWordsWithSpace } from "diff";
 import { useMemo } from "react";
 
 import type { Attempt } from "../records";
+import { wordDiff } from "./wordDiff";
 
 interface Props {
   attempt: Attempt;
   before: Attempt | undefined;
 }
 
-/** Words past which a comparison would keep the browser busy; then the prompt is shown as it is. */
-const MAX_EDITS = 2000;
-
 /** The prompt that the generator was given, word by word against the round before. */
 export function PromptChanges({ attempt, before }: Props) {
-  const parts = useMemo(
-    () =>
-      before === undefined
-        ? undefined
-        : diffWordsWithSpace(before.prompt, attempt.prompt, { maxEditLength: MAX_EDITS }),
+  const pieces = useMemo(
+    () => (before === undefined ? undefined : wordDiff(before.prompt, attempt.prompt)),
     [attempt.prompt, before],
   );
   return (
     <div className="prompt-changes">
-      <h4>{parts === undefined ? "Prompt" : "Prompt changes"}</h4>
+      <h4>{pieces === undefined ? "Prompt" : "Prompt changes"}</h4>
       <p dir="auto">
-        {parts === undefined
+        {pieces === undefined
           ? attempt.prompt
-          : parts.map((part, index) => {
-              if (part.added) return <ins key={index}>{part.value}</ins>;
-              if (part.removed) return <del key={index}>{part.value}</del>;
-              return <span key={index}>{part.value}</span>;
+          : pieces.map(({ kind, text }, index) => {
+              if (kind === "added") return <ins key={index}>{text}</ins>;
+              if (kind === "removed") return <del key={index}>{text}</del>;
+              return <span key={index}>{text}</span>;
             })}
       </p>
       {attempt.rationale !== "" && (

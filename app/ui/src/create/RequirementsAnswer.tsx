@@ -38,6 +38,7 @@ export function RequirementsAnswer({ question, onAnswer }: Props) {
               type="text"
               dir="auto"
               aria-label={`Requirement ${index + 1}`}
+              autoFocus={row.from === null}
               value={row.text}
               onChange={(event) =>
                 setRows(rows.map((old) => (old === row ? { ...row, text: event.target.value } : old)))

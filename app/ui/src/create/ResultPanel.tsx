@@ -43,7 +43,7 @@ export function ResultPanel({ view, onAgain }: Props) {
         />
       )}
       {view.phase === "empty" && <Welcome />}
-      {best === undefined && view.phase !== "empty" && view.phase !== "failed" && (
+      {best === undefined && (running || view.phase === "loading") && (
         <div className="canvas placeholder" aria-hidden="true" />
       )}
       {best !== undefined && (

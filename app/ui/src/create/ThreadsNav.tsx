@@ -17,7 +17,7 @@ interface Props {
 export function ThreadsNav({ threads, current }: Props) {
   const lines = threads.lines ?? [];
   return (
-    <nav className="threads" aria-label="Threads">
+    <nav className="threads" aria-label="Threads" id="threads" tabIndex={-1}>
       <a className="button new" href="#/" aria-current={current === null ? "page" : undefined}>
         <Icon name="plus" /> New image
       </a>

@@ -13,13 +13,11 @@ export function ThemeButton() {
       type="button"
       className="quiet icon-only"
       aria-label="Theme"
+      aria-description={theme}
       title={`Theme: ${theme}`}
       onClick={() => setTheme(cycleTheme(theme))}
     >
       <Icon name={ICONS[theme]} />
-      <span className="visually-hidden" role="note">
-        {theme}
-      </span>
     </button>
   );
 }

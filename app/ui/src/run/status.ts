@@ -73,6 +73,7 @@ export function statusOf(view: RunView): string {
 
 function doing(view: RunView): string {
   const names = new Set(Object.values(view.working));
+  if (names.size === 0) names.add(view.last);
   return DOING.find(([node]) => names.has(node))?.[1] ?? "starting";
 }
 

@@ -4,7 +4,7 @@ import type { Command, ThreadState } from "@langchain/langgraph-sdk";
 import { useCallback, useEffect, useMemo, useReducer, useRef } from "react";
 
 import type { Question, Settings, State } from "../records";
-import { GRAPH, client, lastRun } from "../server";
+import { GRAPH, PROMPT_KEY, client, lastRun } from "../server";
 import type { RunRecord } from "../server";
 import { forkThread } from "./fork";
 import type { ForkChoice } from "./fork";
@@ -15,6 +15,9 @@ import type { Change, RunView, Waiting } from "./view";
 
 /** `checkpoints` brings the whole state after each step, `tasks` each verdict as it is found. */
 const STREAM_MODES = ["checkpoints", "tasks", "custom"] as const;
+
+/** Characters of a prompt that name a thread in the list. */
+const TITLE = 300;
 
 const ACTIVE = new Set(["pending", "running"]);
 
@@ -178,7 +181,10 @@ export function useRun(
     const start: RunActions["start"] = async (prompt, settings, assistant) => {
       assistantOf.current = assistant;
       try {
-        const made = await client().threads.create({ graphId: GRAPH });
+        const made = await client().threads.create({
+          graphId: GRAPH,
+          metadata: { [PROMPT_KEY]: prompt.slice(0, TITLE) },
+        });
         failedStart.current = null;
         show(made.thread_id);
         await submit(made.thread_id, { prompt }, settings, { input: { prompt } });

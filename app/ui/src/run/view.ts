@@ -19,6 +19,8 @@ export interface RunView {
   live: Record<string, AttemptVerdict>;
   /** Nodes at work, by the id of their task. */
   working: Record<string, string>;
+  /** The node that began last: what the run is said to do between two steps. */
+  last: string;
   /** The last denoising step that the generator told of. */
   step: { attempt: string; step: number; steps: number } | null;
   waiting: Waiting | null;
@@ -35,6 +37,7 @@ export const EMPTY: RunView = {
   values: {},
   live: {},
   working: {},
+  last: "",
   step: null,
   waiting: null,
   problem: null,
@@ -80,7 +83,7 @@ export function change(view: RunView, next: Change): RunView {
     case "checkpoint":
       return { ...view, values: { ...view.values, ...next.values } };
     case "task began":
-      return { ...view, working: { ...view.working, [next.id]: next.name } };
+      return { ...view, working: { ...view.working, [next.id]: next.name }, last: next.name };
     case "task ended": {
       const { [next.id]: _, ...working } = view.working;
       const live = { ...view.live };

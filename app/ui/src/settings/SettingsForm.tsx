@@ -1,4 +1,5 @@
 import { useId } from "react";
+import type { Ref } from "react";
 
 import { settingsOf } from "./schema";
 import type { Field } from "./schema";
@@ -13,6 +14,8 @@ interface Props {
   onPreset: (id: string) => void;
   onChange: (name: string, value: string) => void;
   onReset: () => void;
+  /** So that the composer can close it when a run begins. */
+  disclosure: Ref<HTMLDetailsElement>;
 }
 
 /** The run's settings, one field for each that the server's schema has. */
@@ -30,7 +33,7 @@ export function SettingsForm(props: Props) {
     />
   );
   return (
-    <details className="settings">
+    <details className="settings" ref={props.disclosure}>
       <summary>
         Settings
         {changed > 0 && <span className="count"> {changed} changed</span>}
