@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,11 +25,10 @@ from ...records import ImageRef, RoleUsage
 from ..errors import JudgeError
 from .base import FirstToken
 from .metering import Meter
+from .registry import LOCAL
 
 if TYPE_CHECKING:
     import torch
-
-PREFIX = "qwen3-vl:"
 
 _TOP = 20
 """Tokens that are listed when somebody looks; all are known when asked for by name."""
@@ -197,7 +197,7 @@ async def open_qwen3_vl(spec: str) -> AsyncIterator[Qwen3VLJudge]:
     Raises:
         ConfigurationError: The extra `local` is missing, or there is no such model.
     """
-    repo = spec.removeprefix(PREFIX).strip()
+    repo = spec.removeprefix(LOCAL).strip()
     if not repo:
         raise ConfigurationError(
             "The judge 'qwen3-vl:' names no model.", hint="qwen3-vl:Qwen/Qwen3-VL-8B-Instruct"
@@ -218,39 +218,39 @@ async def open_qwen3_vl(spec: str) -> AsyncIterator[Qwen3VLJudge]:
 
 
 def _load(repo: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForImageTextToText
-
+    transformers: Any = import_module("transformers")  # half of it is untyped
     try:
-        processor = _processor(repo)
-        model = AutoModelForImageTextToText.from_pretrained(repo, dtype="auto", device_map="auto")
+        processor = _processor(repo, transformers)
+        model = transformers.AutoModelForImageTextToText.from_pretrained(
+            repo, dtype="auto", device_map="auto"
+        )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ConfigurationError(
-            f"The judge {PREFIX}{repo} can't be loaded: {reason}",
+            f"The judge {LOCAL}{repo} can't be loaded: {reason}",
             hint="Name a repo of the Hugging Face hub or a folder, with a Qwen3-VL in it.",
         ) from None
     return processor, model.eval()
 
 
-def _processor(repo: str) -> Any:
+def _processor(repo: str, transformers: Any) -> Any:
     """Returns the model's processor; without torchvision, one that takes images and no videos.
 
     torchvision is needed for videos only. Images are then scaled by Pillow instead, which gives a
     few pixels another last digit.
     """
-    from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, Qwen3VLProcessor
-
     if find_spec("torchvision") is not None:
-        return AutoProcessor.from_pretrained(repo)
+        return transformers.AutoProcessor.from_pretrained(repo)
+    whole: Any = transformers.Qwen3VLProcessor
 
-    class ImagesOnly(Qwen3VLProcessor):  # type: ignore[misc]  # transformers is untyped here
-        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-            return type(argument)  # the base class insists on a video processor
+    def any_class(self: Any, argument_name: str, argument: Any) -> Any:
+        return type(argument)  # the base class insists on a video processor
 
-    tokenizer = AutoTokenizer.from_pretrained(repo)
-    template = Qwen3VLProcessor.get_processor_dict(repo)[0].get("chat_template")
-    return ImagesOnly(
-        image_processor=AutoImageProcessor.from_pretrained(repo),
+    images_only: Any = type("ImagesOnly", (whole,), {"check_argument_for_proper_class": any_class})
+    tokenizer = transformers.AutoTokenizer.from_pretrained(repo)
+    template = whole.get_processor_dict(repo)[0].get("chat_template")
+    return images_only(
+        image_processor=transformers.AutoImageProcessor.from_pretrained(repo),
         tokenizer=tokenizer,
         video_processor=None,
         chat_template=template or tokenizer.chat_template,

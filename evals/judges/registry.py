@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from ...errors import ConfigurationError
 from .base import Judge
+from .painter import PAINTER, PainterJudge
 
 LOCAL = "qwen3-vl:"
 """Prefix of judges that run in this process: `qwen3-vl:<repo or folder>`."""
@@ -29,9 +30,7 @@ async def open_judge(spec: str) -> AsyncIterator[Judge]:
         ConfigurationError: `spec` names nothing, or a package or key is missing.
     """
     spec = spec.strip()
-    if spec == "painter":
-        from .painter import PainterJudge
-
+    if spec == PAINTER:
         yield PainterJudge()
     elif spec.startswith(LOCAL):
         from .qwen3_vl import open_qwen3_vl

@@ -89,7 +89,7 @@ class GenEval2(Task):
             DataError: Lines are malformed; names the first ten by number.
         """
         faults = Faults(data, hint=_HINT)
-        items = []
+        items: list[Item] = []
         for number, record in read_jsonl(data, hint=_HINT):
             line = parsed(_Line, record, number, faults)
             if line is not None:
