@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,43 +20,19 @@ from ..graph.context import Context
 from ..graph.run import Result
 from ..memory.artifacts import artifact_store
 from ..records import Answer, Attempt, Requirement
+from ..show.progress import Progress
 
 MARKS: dict[Answer, str] = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unknown": "[yellow]?[/]"}
 
-_DOING = {
-    "intake": "recalling",
-    "recall": "planning and listing requirements",
-    "planner": "planned",
-    "decomposer": "requirements listed",
-    "approval": "generating",
-    "generator": "verifying",
-    "scorer": "scored",
-    "review": "going on",
-    "summarizer": "refining the prompt",
-    "refiner": "generating",
-    "finalizer": "done",
-}
-"""What is going on after a node has finished."""
-
 
 class LiveView:
-    """Shows a run on a console; on one that is no terminal, a line for each attempt.
-
-    Attributes:
-        requirements: As soon as they are known.
-        attempts: By id, with the verdicts so far.
-    """
+    """Shows a run on a console; on one that is no terminal, a line for each attempt."""
 
     def __init__(self, console: Console, prompt: str, context: Context) -> None:
-        self.requirements: list[Requirement] = []
-        self.attempts: dict[str, Attempt] = {}
-        self._answers: dict[tuple[str, str], Answer] = {}
+        self._progress = Progress()
         self._console = console
         self._prompt = prompt
         self._context = context
-        self._calls = 0
-        self._doing = "starting"
-        self._began = time.monotonic()
         self._shown: set[str] = set()
         self._live = Live(
             console=console, get_renderable=self._render, refresh_per_second=8, transient=False
@@ -79,22 +54,8 @@ class LiveView:
 
     def feed(self, mode: str, event: Any) -> None:
         """Takes one event of the stream."""
-        if mode == "custom":
-            self._doing = f"generating, step {event['step']} of {event['steps']}"
-            return
-        for node, update in event.items():
-            if not isinstance(update, dict):
-                continue
-            self._doing = _DOING.get(node, self._doing)
-            self.requirements = update.get("requirements") or self.requirements
-            for used in (update.get("usage") or {}).items():
-                self._calls += used[1]["calls"] if used[0] != "generator" else 0
-            for verdict in update.get("verdicts") or () if node == "verifier" else ():
-                self._answers[verdict["attempt"], verdict["requirement"]] = verdict["answer"]
-            for attempt in update.get("attempts") or ():
-                self.attempts[attempt["id"]] = attempt
-                if node == "scorer":
-                    self._print_line(attempt)
+        for attempt in self._progress.feed(mode, event):
+            self._print_line(attempt)
 
     def ask(self, question: Interrupt) -> Any:
         """Asks in the terminal.
@@ -167,45 +128,41 @@ class LiveView:
         marks = "".join(MARKS[verdict["answer"]] for verdict in attempt["verdicts"])
         self._console.print(
             f"round {attempt['round']} candidate {attempt['candidate']}: {marks} "
-            f"{attempt['score']:.0%}, {self._seconds():.1f} s, {self._calls} model calls",
+            f"{attempt['score']:.0%}, {self._progress.seconds:.1f} s, "
+            f"{self._progress.calls} model calls",
             soft_wrap=True,
         )
-
-    def _seconds(self) -> float:
-        return time.monotonic() - self._began
 
     def _grid(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True)
         table.add_column("requirement", footer="met")
-        columns = list(self.attempts.values())[-8:]
+        columns = list(self._progress.attempts.values())[-8:]
         for attempt in columns:
             head = f"round {attempt['round']}"
             if self._context.candidates > 1:
                 head += f".{attempt['candidate']}"
             foot = f"{attempt['score']:.0%}" if attempt["verdicts"] else "…"
             table.add_column(head, justify="center", footer=foot)
-        for requirement in self.requirements:
+        for requirement in self._progress.requirements:
             cells = [self._mark(attempt, requirement) for attempt in columns]
             table.add_row(escape(requirement["question"]), *cells)
         return table
 
     def _mark(self, attempt: Attempt, requirement: Requirement) -> str:
-        for verdict in attempt["verdicts"]:
-            if verdict["requirement"] == requirement["id"]:
-                return MARKS[verdict["answer"]]
-        answer = self._answers.get((attempt["id"], requirement["id"]))
+        answer = self._progress.answer(attempt, requirement)
         return MARKS[answer] if answer else "·"
 
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = [Text(self._prompt, style="bold")]
-        if self.requirements:
+        if self._progress.requirements:
             parts.append(self._grid())
-        if self.attempts:
-            last = list(self.attempts.values())[-1]
+        if self._progress.attempts:
+            last = list(self._progress.attempts.values())[-1]
             where = artifact_store().path(last["image"]) or last["image"]["uri"]
             parts.append(Text(f"latest image: {where}", style="dim", overflow="fold"))
-        status = f"{self._doing} · {self._seconds():.0f} s · {self._calls} model calls"
-        if self._doing == "done":
+        progress = self._progress
+        status = f"{progress.doing} · {progress.seconds:.0f} s · {progress.calls} model calls"
+        if progress.doing == "done":
             parts.append(Text(status, style="dim"))
         else:
             parts.append(Spinner("dots", text=status))

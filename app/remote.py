@@ -23,12 +23,12 @@ from langgraph_sdk import get_client
 
 from .. import errors
 from ..errors import ArtifactError, GemsError, InputError
+from ..graph.following import View, follow
 from ..graph.run import Result, result_of
 from ..memory.artifacts import artifact_store, sha256_of
 from ..nodes.scorer import best_attempt
 from ..records import ImageRef
 from ..settings import get_settings
-from .session import View, follow
 
 if TYPE_CHECKING:
     from langgraph_sdk.client import LangGraphClient

@@ -40,7 +40,7 @@ async def get_report(request: Request, caller: Identity) -> Response:
          description: Ask the browser to save it.}
     responses:
       "200": {description: The report., content: {text/html: {}}}
-      "404": {description: There is none, or it is not yours.}
+      "404": {description: "There is none, or it is not yours."}
     """
     thread_id = request.path_params["thread_id"]
     found = await _ask(request, thread_id) if _THREAD_ID.fullmatch(thread_id) else None
