@@ -43,7 +43,7 @@ _HINT = "The file is eval/SpatialGenEval_T2I_Prompts.jsonl of AMAP-ML/SpatialGen
 
 _Text = Annotated[str, StringConstraints(pattern=r"\S")]
 _Ten = Field(min_length=QUESTIONS, max_length=QUESTIONS)
-_Letter = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-H](?![A-Za-z])")]
+_Letter = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-H]([^A-Za-z]|$)")]
 
 
 class _Entry(BaseModel):
