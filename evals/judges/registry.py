@@ -21,9 +21,10 @@ async def open_judge(spec: str) -> AsyncIterator[Judge]:
     the same time, call `take_usage` in its task before and after (see `Meter`).
 
     Args:
-        spec: `painter` (the sandbox's truth), `qwen3-vl:<repo or folder>` (in this process, extra
-            `local`), or a chat model as `GEMS_MLLM` names it (`openai:<model>`, another
-            `provider:model`, a registered one). `openai:<model>?base_url=<address>` asks that
+        spec: `painter` (the sandbox's truth), `rapidocr` (reads text; for longtext-en and
+            longtext-zh only), `qwen3-vl:<repo or folder>` (in this process, extra `local`), or a
+            chat model as `GEMS_MLLM` names it (`openai:<model>`, another `provider:model`, a
+            registered one). `openai:<model>?base_url=<address>` asks that
             address; without it GEMS_JUDGE_BASE_URL, else where the agent's models are.
 
     Raises:
@@ -32,6 +33,10 @@ async def open_judge(spec: str) -> AsyncIterator[Judge]:
     spec = spec.strip()
     if spec == PAINTER:
         yield PainterJudge()
+    elif spec == "rapidocr":
+        from ..tasks.ocr_judge import OcrJudge
+
+        yield OcrJudge()
     elif spec.startswith(LOCAL):
         from .qwen3_vl import open_qwen3_vl
 

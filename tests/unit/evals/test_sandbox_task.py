@@ -35,6 +35,7 @@ def test_there_are_fifty_different_prompts_of_each_atomicity():
     assert Counter(item["tags"]["atomicity"] for item in items) == {
         str(n): 50 for n in range(3, 11)
     }
+    assert [int(item["tags"]["atomicity"]) for item in items[:9]] == [3, 4, 5, 6, 7, 8, 9, 10, 3]
     assert len({item["prompt"] for item in items}) == len({item["id"] for item in items}) == 400
     for item in items:
         assert len(item["reference"]["facts"]) == int(item["tags"]["atomicity"])
@@ -45,7 +46,7 @@ def test_there_are_fifty_different_prompts_of_each_atomicity():
 
 async def test_the_truth_is_what_the_painter_was_told_to_paint():
     task = Sandbox()
-    items = task.read(Sandbox.default_data)[::16]
+    items = task.read(Sandbox.default_data)[::17]
     shares = []
     async with open_judge("painter") as judge:
         for seed, item in enumerate(items):
@@ -117,7 +118,7 @@ def test_own_lines_need_a_prompt_that_the_sandbox_can_read(tmp_path):
 
 
 def test_figures_are_by_atomicity_and_by_kind():
-    items = Sandbox().read(Sandbox.default_data)[:2]
+    items = Sandbox().read(Sandbox.default_data)[:9:8]
 
     def judgment(number, scores):
         parts = [
