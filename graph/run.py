@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import logging
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
+from langgraph.types import Durability
 
-from ..errors import GemsError, MemoryStoreError
+from ..errors import ArtifactError, GemsError, MemoryStoreError
 from ..memory.artifacts import artifact_store
 from ..memory.checkpoints import open_checkpointer
 from ..memory.store_factory import open_store
 from ..records import Attempt, ImageRef, Requirement, Usage
+from ..show.verdicts import met_count, outcome
 from .build import build_graph
 from .context import Context, check_context
+from .following import follow
 from .state import GemsInput, GemsOutput, State, StopReason
 
 if TYPE_CHECKING:
@@ -34,9 +39,9 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Result:
-    """A finished run.
+    """A finished run. In a notebook it shows itself: the image and the grid of verdicts.
 
     Attributes:
         image: Reference to the best image.
@@ -61,6 +66,39 @@ class Result:
     prompt: str = ""
     seed: int = 0
     thread_id: str = ""
+
+    def __repr__(self) -> str:
+        met, asked = met_count([i["verdict"] for i in self.requirements if "verdict" in i])
+        return (
+            f"Result({met} of {asked} requirements met, {len(self.attempts)} attempts, "
+            f"{self.stopped_because!r}, seed={self.seed}, thread_id={self.thread_id!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: an HTML fragment in which every text is escaped."""
+        from ..show.card import SIDE, Card, card_html  # Jinja2: for notebooks only
+
+        best = next(
+            (i for i in self.attempts if i["image"]["sha256"] == self.image["sha256"]), None
+        )
+        turn = [i for i in self.attempts if best and i["turn"] == best["turn"]]
+        try:
+            data = _run(artifact_store().thumbnail(self.image, max_side=SIDE, format="WEBP"))
+        except ArtifactError:
+            data = None
+        return card_html(
+            Card(
+                prompt=self.prompt,
+                line=outcome(best, turn, self.stopped_because),
+                foot=f"seed {self.seed}, thread {self.thread_id}",
+                requirements=self.requirements,
+                attempts=turn,
+                image=data,
+                image_name=f"The image of {best['id']}" if best else "The image",
+                missing="The image is no longer stored",
+                notices=self.notices,
+            )
+        )
 
     @property
     def path(self) -> Path | None:
@@ -191,6 +229,7 @@ async def agenerate(
     requirements: Sequence[str | Mapping[str, Any]] | None = None,
     seed: int | None = None,
     thread_id: str | None = None,
+    show: bool = False,
 ) -> Result:
     """Runs the loop on one prompt and returns the best image.
 
@@ -201,6 +240,8 @@ async def agenerate(
         requirements: Yes/no questions to check, in place of the decomposer's.
         seed: Seed of the run; drawn and recorded when None.
         thread_id: Thread to keep the run under; a new one when None.
+        show: In a notebook, show the run while it goes on, and ask there when `context.review`
+            wants a person's answer. Elsewhere print a line for each step on stderr.
 
     Returns:
         The finished run.
@@ -210,17 +251,19 @@ async def agenerate(
     """
     settings = check_context(asdict(context or Context()))
     thread = thread_id or str(uuid.uuid4())
-    async with open_graph() as graph:
-        values = await graph.ainvoke(
-            run_input(
-                prompt, negative_prompt=negative_prompt, requirements=requirements, seed=seed
-            ),
-            run_config(thread, settings),
-            context=settings,
-            # A step begins only when the last is saved: with LangGraph's default a kill can lose
-            # a whole step that had been paid for (tests/integration/test_kill.py).
-            durability="sync",
-        )
+    given = run_input(prompt, negative_prompt=negative_prompt, requirements=requirements, seed=seed)
+    config = run_config(thread, settings)
+    # A step begins only when the last is saved: with LangGraph's default a kill can lose a whole
+    # step that had been paid for (tests/integration/test_kill.py).
+    durability: Durability = "sync"
+    if not show:
+        async with open_graph() as graph:
+            values = await graph.ainvoke(given, config, context=settings, durability=durability)
+        return result_of(values, thread)
+    from ..show.notebook import NotebookView  # IPython: for notebooks only
+
+    async with NotebookView(prompt, thread) as view, open_graph() as graph:
+        values = await follow(graph, given, settings, config, view, durability=durability)
     return result_of(values, thread)
 
 
@@ -232,6 +275,7 @@ def generate(
     requirements: Sequence[str | Mapping[str, Any]] | None = None,
     seed: int | None = None,
     thread_id: str | None = None,
+    show: bool = False,
 ) -> Result:
     """Does what `agenerate` does, for code that is not async (notebooks included).
 
@@ -246,6 +290,7 @@ def generate(
             requirements=requirements,
             seed=seed,
             thread_id=thread_id,
+            show=show,
         )
     )
 
@@ -258,5 +303,25 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(coroutine)
     from concurrent.futures import ThreadPoolExecutor
 
+    cancel: Callable[[], object] = _nothing
+
+    async def cancellable() -> T:
+        nonlocal cancel
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs is in a task
+        cancel = partial(loop.call_soon_threadsafe, task.cancel)
+        return await coroutine
+
+    # A notebook knows by the context which cell an output belongs to.
+    context = contextvars.copy_context()
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()
+        future = pool.submit(context.run, asyncio.run, cancellable())
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            cancel()  # a notebook's stop button; otherwise the run would go on to its end
+            raise
+
+
+def _nothing() -> None:
+    return
