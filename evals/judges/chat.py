@@ -248,11 +248,7 @@ class ChatJudge:
             await asyncio.sleep(wait)
 
     def _failed(self, failure: GemsError) -> JudgeError:
-        """Returns a failure of the endpoint as the judge's, with settings by the judge's names."""
-        hint = failure.hint
-        for name in ("BASE_URL", "API_KEY"):
-            hint = hint.replace(f"GEMS_MLLM_{name}", f"GEMS_JUDGE_{name}")
-        return JudgeError(str(failure.args[0]), hint=hint)
+        return JudgeError(str(failure.args[0]), hint=_by_judges_names(failure.hint))
 
     def _image(self, url: str) -> str | dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": url, **self._detail}}
@@ -300,13 +296,25 @@ async def open_chat_judge(spec: str) -> AsyncIterator[ChatJudge]:
         yield ChatJudge(name, shared, settings, endpoint_of(name, settings))
         return
     settings = judge_settings(settings, address)
-    model = await asyncio.to_thread(make_model, name, settings)
+    try:
+        model = await asyncio.to_thread(make_model, name, settings)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            _by_judges_names(str(error.args[0])), hint=_by_judges_names(error.hint)
+        ) from None
     try:
         yield ChatJudge(name, model, settings, endpoint_of(name, settings))
     finally:
         client = getattr(model, "root_async_client", None)
         if client is not None:
             await client.close()
+
+
+def _by_judges_names(text: str) -> str:
+    """Returns a message with the judge's settings in place of the agent's."""
+    for name in ("BASE_URL", "API_KEY"):
+        text = text.replace(f"GEMS_MLLM_{name}", f"GEMS_JUDGE_{name}")
+    return text
 
 
 async def _stored(image: ImageRef) -> str:

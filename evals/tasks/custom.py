@@ -75,13 +75,13 @@ class Custom(Task):
     """Questions with yes, no or a number for an answer; by probabilities where there are any.
 
     A judge with log-probabilities gives Soft-TIFA (`soft_tifa_gm`, `soft_tifa_am`); any other is
-    asked for its answer in words (`questions_right`, `all_right`). The names say which it was, and
-    the two are not comparable. All are 0..100.
+    asked for its answer in words (`questions_right`, `all_right`). The first of each pair is the
+    `score`; the names say which it was, and the two are not comparable. All are 0..100.
     """
 
     name: ClassVar[str] = "custom"
     title: ClassVar[str] = "Own prompts"
-    metric: ClassVar[str] = "soft_tifa_gm"
+    metric: ClassVar[str] = "score"
     best: ClassVar[float] = 100.0
     source: ClassVar[Source] = Source(
         repository="",
@@ -94,8 +94,8 @@ class Custom(Task):
             "Without questions, prompts are run and not judged: the run's own score is reported.",
         ),
         notes=(
-            "soft_tifa_gm and soft_tifa_am: the judge has log-probabilities; questions_right and "
-            "all_right: it has none and was asked for its answer in words.",
+            "The score is soft_tifa_gm where the judge has log-probabilities, else questions_right "
+            "(it was asked for its answer in words); the two are not comparable.",
         ),
     )
 
@@ -174,12 +174,12 @@ class Custom(Task):
     def figures(
         self, items: Sequence[Item], rows: Sequence[Row], judgments: Sequence[Judgment]
     ) -> list[Figure]:
-        """Returns the judged figures by the items' tags, the questions' by theirs, and own scores.
+        """Returns the score, what it is made of by the items' tags, and the questions' by theirs.
 
         `own_score` is what the run believed of its images, 0..100, and no judgment.
         """
         done = [judgment for judgment in judgments if judgment["status"] == "done"]
-        figures: list[Figure] = []
+        figures = [each for each in mean_figures(self.metric, items, done) if not each.group]
         for metric in ("soft_tifa_gm", "soft_tifa_am", "questions_right", "all_right"):
             with_it = [judgment for judgment in done if metric in judgment["metrics"]]
             if prompt_means(with_it, metric):

@@ -191,6 +191,7 @@ async def test_an_image_that_is_gone_is_a_judges_error(server):
     [
         ("", "No judge is named"),
         ("qwen", "provider:model"),
+        ("openai:m", "GEMS_JUDGE_BASE_URL"),
         ("openai:m?temperature=1", "parameters it does not have"),
         ("openai:m?base_url=ftp://x", "no http"),
         ("openai:m?base_url=http://me:secret@127.0.0.1/v1", "password"),

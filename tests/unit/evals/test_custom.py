@@ -126,6 +126,7 @@ def test_the_metrics_name_says_how_it_was_judged(tmp_path):
         (f.name, f.group, f.member): (f.value, f.count) for f in Custom().figures(items, rows, soft)
     }
     assert found == {
+        ("score", "", ""): (50.0, 1),
         ("soft_tifa_gm", "", ""): (50.0, 1),
         ("soft_tifa_gm", "set", "one"): (50.0, 1),
         ("soft_tifa_am", "", ""): (60.0, 1),
@@ -134,7 +135,11 @@ def test_the_metrics_name_says_how_it_was_judged(tmp_path):
         ("own_score", "", ""): (50.0, 1),
     }
     words = [judged("b", 100.0, {"questions_right": 100.0, "all_right": 100.0})]
-    assert [f.name for f in Custom().figures(items, [], words)] == ["questions_right", "all_right"]
+    assert [f.name for f in Custom().figures(items, [], words)] == [
+        "score",
+        "questions_right",
+        "all_right",
+    ]
 
 
 async def test_the_painter_is_no_judge_of_own_prompts(tmp_path):
