@@ -89,13 +89,15 @@ class GemsPage:
             await fill(self.setting(name.replace("_", " ")), value)
 
     def setting(self, label: str) -> Locator:
-        return self.page.get_by_role("group", name="Settings").get_by_label(label, exact=True)
+        return self.page.locator("form details").first.get_by_label(label, exact=True)
 
-    async def open_settings(self) -> None:
-        """Opens the disclosure, if it is closed."""
+    async def open_settings(self, *, more: bool = False) -> None:
+        """Opens the disclosure, if it is closed; with `more`, also the one in it."""
         if not await self.setting("Rounds").is_visible():
-            await self.page.get_by_text("Settings", exact=True).first.click()
+            await self.page.locator("summary").filter(has_text=re.compile("^Settings")).click()
         await expect(self.setting("Rounds")).to_be_visible()
+        if more:
+            await self.page.locator("summary").filter(has_text="More settings").click()
 
     async def generate(self, prompt: str = PROMPT, **settings: Any) -> None:
         """Starts a run."""

@@ -77,6 +77,8 @@ async def test_a_fork_goes_on_from_an_attempt_and_leaves_the_thread_as_it_was(
     gems = await GemsPage.open(visits, server.url, origin.id)
     await expect(gems.rounds).to_have_count(3)
     await gems.round(2).get_by_role("button", name="Continue from here").click()
+    ask = gems.page.get_by_role("dialog", name="Continue from round 2")
+    await ask.get_by_role("button", name="Continue", exact=True).click()
     await gems.page.wait_for_url(lambda url: origin.id not in url)
     await gems.finish(re.compile("^(Accepted in|Best of)"))
     await expect(gems.round(1)).to_be_visible()
@@ -181,10 +183,10 @@ async def test_lessons_are_shown_and_deleted(
     main = gems.page.get_by_role("main")
     lesson = main.get_by_role("article").or_(main.get_by_role("listitem")).filter(has_text=task)
     await expect(lesson).to_have_count(1)
-    await lesson.get_by_role("button", name=re.compile("^Delete")).click()
-    confirm = gems.page.get_by_role("dialog").get_by_role("button", name=re.compile("^Delete"))
-    if await confirm.count():
-        await confirm.click()
+    await lesson.get_by_role("button", name="Delete", exact=True).click()
+    await lesson.get_by_role("button", name="Keep").click()
+    await lesson.get_by_role("button", name="Delete", exact=True).click()
+    await gems.page.keyboard.press("Enter")  # "Delete for good" has the focus now
     await expect(lesson).to_have_count(0)
     await gems.page.reload()
     await gems.choose("Memory")
@@ -213,22 +215,20 @@ async def test_the_theme_is_switched_and_kept(server: LangGraphServer, visits: V
 
 
 async def background(page: Page) -> str:
-    color: str = await page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    color: str = await page.evaluate(
+        "() => getComputedStyle(document.documentElement).backgroundColor"
+    )
     return color
 
 
-async def test_the_wide_view_of_each_setting_is_the_servers(
-    server: LangGraphServer, visits: Visits
-) -> None:
+async def test_the_settings_are_the_servers(server: LangGraphServer, visits: Visits) -> None:
     async with get_client(url=server.url) as api:
         (assistant,) = await api.assistants.search(graph_id="gems")
         schemas = await api.assistants.get_schemas(assistant["assistant_id"])
     known = schemas["context_schema"]["properties"]  # type: ignore[index]  # it has one
     gems = await GemsPage.open(visits, server.url)
-    await gems.open_settings()
-    settings = gems.page.get_by_role("group", name="Settings")
-    await settings.get_by_text("More settings", exact=True).first.click()
-    fields = settings.locator("input, select, textarea")
+    await gems.open_settings(more=True)
+    fields = gems.page.locator("details :is(input, select, textarea)")
     assert await fields.count() >= len(known) - 1, "all but the user, who logs in"
     rounds = gems.setting("Rounds")
     assert await rounds.get_attribute("min") == str(known["max_rounds"]["minimum"])

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    expect,
+)
 
 PHONE, DESKTOP = 390, 1280
 """Widths in CSS pixels: a phone held upright, a laptop."""
@@ -18,6 +26,8 @@ PHONE, DESKTOP = 390, 1280
 HEIGHT = 900
 WAIT_MS = 20_000
 """How long a test waits for something to appear; the machine may be busy with other tests."""
+
+expect.set_options(timeout=WAIT_MS)
 
 _WATCH = """
 document.addEventListener("securitypolicyviolation", (event) => {
