@@ -39,10 +39,14 @@ def finished_images(out: Path, rows: Sequence[Row]) -> dict[str, dict[int, Path]
         if not path.is_file():
             raise DataError(
                 f"{path} is missing, though row {row['key']} is done.",
-                hint="Run the same `gems eval run` command again.",
+                hint=f"`gems artifacts export {_sha(row)}` may still have it.",
             )
         found[row["item"]][row["sample"]] = path
     return found
+
+
+def _sha(row: Row) -> str:
+    return row["image"]["sha256"] if row["image"] else "SHA256"
 
 
 def write_grid(target: Path, tiles: Mapping[int, Path], side: int | None = None) -> bool:
