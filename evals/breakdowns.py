@@ -54,13 +54,11 @@ class RoundPoint:
     Attributes:
         round: 1-based.
         score: Of the best attempt so far, by the run's own choice; ended runs keep theirs.
-        made: Of the images that this round made, over the samples that came so far.
         running: Samples that made an image in this round.
     """
 
     round: int
     score: Interval
-    made: Interval
     running: int
 
 
@@ -247,18 +245,20 @@ def _kept(row: Row) -> set[str]:
 def best_so_far(row: Row, number: int) -> AttemptFacts:
     """Returns the attempt that a run would have handed over had it ended after a round.
 
-    The one it did hand over as soon as it is made; before that the one with the highest own score,
-    the earliest of equals (of equals the run takes the one it is surest of, which a row does not
-    keep).
+    As the row has it (`best_by_round`). A row without has been written by something else: there it
+    is the handed over one as soon as it is made, and before that the highest own score.
 
     Args:
         row: A sample with at least one attempt.
         number: The round.
     """
+    by_id = {attempt["id"]: attempt for attempt in row["attempts"]}
+    known = [name for name in row.get("best_by_round", [])[:number] if name in by_id]
+    if known:
+        return by_id[known[-1]]
     made = [item for item in row["attempts"] if item["round"] <= number] or row["attempts"][:1]
-    for attempt in made:
-        if attempt["id"] == row["best"]:
-            return attempt
+    if row["best"] in {attempt["id"] for attempt in made}:
+        return by_id[row["best"]]
     return max(made, key=lambda item: item["score"])
 
 
@@ -271,19 +271,10 @@ def _curve(arm: Arm, rows: Sequence[Row], *, believed: bool, left_out: int) -> R
 
     points = []
     for number in range(1, max(row["rounds"] for row in rows) + 1):
-        so_far: list[tuple[Row, float]] = []
-        made: list[tuple[Row, float]] = []
-        running = 0
-        for row in rows:
-            kept = value(row, best_so_far(row, number))
-            if kept is not None:
-                so_far.append((row, kept))
-            here = [item for item in row["attempts"] if item["round"] == number]
-            running += bool(here)
-            # Of a round with several candidates the first stands for it: they were not refined.
-            if here and (first := value(row, here[0])) is not None:
-                made.append((row, first))
-        points.append(RoundPoint(number, _interval(so_far), _interval(made), running))
+        kept = [(row, value(row, best_so_far(row, number))) for row in rows]
+        running = sum(any(item["round"] == number for item in row["attempts"]) for row in rows)
+        score = _interval((row, found) for row, found in kept if found is not None)
+        points.append(RoundPoint(number, score, running))
     return Rounds(arm.name, tuple(points), believed, left_out)
 
 

@@ -29,8 +29,15 @@ def cautions(comparison: Comparison) -> list[str]:
     found += _judges(comparison)
     found += _gaps(comparison)
     found += _mixtures(comparison)
+    told: dict[str, list[str]] = {}
     for arm in comparison.arms:
-        found += [f"{arm.name}: {text}" for text in arm.run.manifest.get("warnings") or ()]
+        for text in arm.run.manifest.get("warnings") or ():
+            told.setdefault(text, []).append(arm.name)
+    for text, names in told.items():
+        if comparison.simulated and "simulation" in text:
+            continue  # said above, and in every caption
+        everybody = len(names) == len(comparison.arms) > 1
+        found.append(text if everybody else f"{', '.join(names)}: {text}")
     return list(dict.fromkeys(found))
 
 

@@ -309,7 +309,8 @@ def _score_by_cost(comparison: Comparison) -> tuple[str, Figure, str, str]:
                 markerfacecolor=_look(name)["color"] if name in front else "white",
             )
         axes.set_xlabel(f"{COST_NAMES[cost]} a sample")
-        axes.set_xlim(0, 1.08 * max(point[0] for point in points.values()) or 1.0)
+        furthest = max(found.high or found.value or 0.0 for found in spent.values()) or 1.0
+        axes.set_xlim(-0.03 * furthest, 1.05 * furthest)
         unit = COST_NAMES[cost]
         told.append(
             f"By {unit}, these are beaten by none: "

@@ -229,7 +229,6 @@ def rounds(comparison: Comparison, curves: Sequence[Rounds]) -> Table:
                 str(point.round),
                 score_text(point.score.value, best),
                 interval_text(point.score, best),
-                score_text(point.made.value, best),
                 str(point.running),
                 "its own belief" if curve.believed else comparison.judge,
             )
@@ -240,10 +239,10 @@ def rounds(comparison: Comparison, curves: Sequence[Rounds]) -> Table:
         titled(
             comparison,
             "by round: the score of what the run would have handed over "
-            "had it stopped there (runs that ended keep theirs). 'this round' is of the images "
-            "made in that round only, which are those of the prompts that were still not accepted.",
+            "had it stopped there; runs that had ended keep theirs. 'running' counts samples that "
+            "made an image in that round.",
         ),
-        ("strategy", "round>", "so far>", "95 % interval>", "this round>", "running>", "scored by"),
+        ("strategy", "round>", "so far>", "95 % interval>", "running>", "scored by"),
         tuple(rows),
     )
 
@@ -393,6 +392,11 @@ def in_words(pair: Paired, best: float) -> str:
     difference = pair.difference
     if difference.value is None or difference.low is None or difference.high is None:
         return f"{pair.first} and {pair.second} have too few prompts in common to compare."
+    if not pair.better and not pair.worse:
+        return (
+            f"{pair.first} and {pair.second} have the same score on each of "
+            f"{difference.count:,} prompts."
+        )
     p = pair.corrected
     shown = "p<0.001" if p < 0.001 else f"p={p_text(p)}"
     end = f"{shown}, {difference.count:,} prompts"
@@ -415,7 +419,7 @@ def in_words(pair: Paired, best: float) -> str:
 def titled(comparison: Comparison, caption: str) -> str:
     """Returns a caption that names the benchmark, or says that it is a simulation."""
     if comparison.simulated:
-        return f"SIMULATION, no real model. {caption[0].upper()}{caption[1:]}"
+        return f"SIMULATION, no real model: {caption}"
     return f"{comparison.task.title}: {caption}"
 
 

@@ -25,6 +25,9 @@ CONFIDENCE = 0.95
 SIGNIFICANT = 0.05
 """Corrected p-value from which on two strategies are called different."""
 
+FEWEST = 5
+"""Prompts below which there is no interval: resampling two or three values tells nothing."""
+
 _AT_ONCE = 4_000_000
 """Drawn numbers held at a time, so that 10,000 samples of a large benchmark fit into memory."""
 
@@ -35,7 +38,8 @@ class Interval:
 
     Attributes:
         value: The mean; None when there is no prompt.
-        low: Lower end of the percentile interval (Efron, 1979); None with fewer than two prompts.
+        low: Lower end of the percentile interval (Efron, 1979); None with fewer than `FEWEST`
+            prompts, and where all values are equal: resampling them can't show what else there is.
         high: Upper end, likewise.
         count: Prompts.
     """
@@ -57,7 +61,7 @@ class Paired:
         better: Prompts on which the first is higher.
         worse: Prompts on which it is lower.
         test: `McNemar` (exact, for yes/no scores), `sign flips` (for graded ones), `none` when
-            there are fewer than two common prompts.
+            there are fewer than `FEWEST` common prompts.
         p: Two-sided, not corrected; 1.0 without a test.
         corrected: After Holm's correction over all comparisons of the family; `p` for one alone.
         left_out: Prompts that only one of the two has a score for.
@@ -93,8 +97,8 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
     if not len(found):
         return Interval(None, None, None, 0)
     mean = float(found.mean())
-    if len(found) == 1:
-        return Interval(mean, None, None, 1)
+    if len(found) < FEWEST or (found == found[0]).all():
+        return Interval(mean, None, None, len(found))
     outside = (1 - CONFIDENCE) / 2
     low, high = np.quantile(_resampled_means(found, seed), [outside, 1 - outside])
     # Rounding may leave an end a hair on the wrong side of a mean of equal values.
@@ -131,16 +135,19 @@ def paired(
     differences = ours - theirs
     better, worse = int((differences > 0).sum()), int((differences < 0).sum())
     test: Literal["McNemar", "sign flips", "none"]
-    if len(common) < 2:
+    interval = mean_interval(differences.tolist(), seed)
+    if len(common) < FEWEST:
         test, p = "none", 1.0
     elif np.isin(np.concatenate([ours, theirs]), (0.0, best)).all():
         test, p = "McNemar", mcnemar(better, worse)
     else:
         test, p = "sign flips", sign_flips(differences.tolist(), seed)
+    if test != "none" and interval.low is None:  # the same difference on every prompt
+        interval = replace(interval, low=interval.value, high=interval.value)
     return Paired(
         first=first[0],
         second=second[0],
-        difference=mean_interval(differences.tolist(), seed),
+        difference=interval,
         better=better,
         worse=worse,
         test=test,

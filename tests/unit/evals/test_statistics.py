@@ -6,11 +6,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from gems.evals.statistics import (
+    FEWEST,
     Interval,
     holm,
     mcnemar,
@@ -35,7 +36,8 @@ def test_an_interval_is_the_mean_between_quantiles_of_resampled_means():
     assert mean_interval(values, seed=3) == found
 
 
-@given(st.lists(SCORES, min_size=2, max_size=40))
+@settings(deadline=None)
+@given(st.lists(SCORES, min_size=FEWEST, max_size=40).filter(lambda found: len(set(found)) > 1))
 def test_a_mean_lies_within_its_interval_and_the_interval_within_the_values(values):
     found = mean_interval(values)
     assert found.low is not None
@@ -63,9 +65,11 @@ def test_about_95_of_100_intervals_hold_the_true_mean():
     assert 178 <= held <= 199  # 190 are expected
 
 
-def test_nothing_and_one_value_have_no_interval():
+def test_too_few_and_equal_values_have_no_interval():
     assert mean_interval([]) == Interval(None, None, None, 0)
     assert mean_interval([0.5]) == Interval(0.5, None, None, 1)
+    assert mean_interval([0.0, 1.0, 0.0, 1.0]) == Interval(0.5, None, None, 4)
+    assert mean_interval([1.0] * 30) == Interval(1.0, None, None, 30)
 
 
 def test_mcnemar_counts_the_discordant_prompts_only():
@@ -75,6 +79,7 @@ def test_mcnemar_counts_the_discordant_prompts_only():
     assert mcnemar(4, 4) == 1.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
 def test_sign_flips_equal_counting_every_pattern_by_hand(differences):
     observed = abs(sum(differences))
@@ -95,6 +100,7 @@ def test_many_sign_flips_are_drawn_and_agree_with_scipy():
     assert sign_flips([1.0] * 100) == pytest.approx(1 / 10_001)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_is_its_definition(values):
     corrected = holm(values)
@@ -115,16 +121,25 @@ def test_holm_by_hand():
 
 
 def test_a_pair_is_compared_on_common_prompts_whatever_their_order():
-    one = {"a": 1.0, "b": 0.5, "c": 1.0, "only here": 0.0}
-    other = {"c": 0.5, "b": 0.5, "a": 0.0, "only there": 1.0, "there, too": 1.0}
+    one = {"a": 1.0, "b": 0.5, "c": 1.0, "d": 0.5, "e": 0.5, "only here": 0.0}
+    other = {"e": 0.5, "d": 0.75, "c": 0.5, "b": 0.5, "a": 0.0, "there": 1.0, "and there": 1.0}
     found = paired(("one", one), ("other", other), best=1.0)
-    assert found.difference.value == pytest.approx((1.0 + 0.0 + 0.5) / 3)
-    assert (found.difference.count, found.left_out) == (3, 3)
-    assert (found.better, found.worse) == (2, 0)
+    assert found.difference.value == pytest.approx((1.0 + 0.0 + 0.5 - 0.25 + 0.0) / 5)
+    assert (found.difference.count, found.left_out) == (5, 3)
+    assert (found.better, found.worse) == (2, 1)
     assert found.test == "sign flips"
     turned = paired(("other", other), ("one", one), best=1.0)
-    assert turned.difference.value == pytest.approx(-0.5)
-    assert turned.p == found.p
+    assert turned.difference.value == pytest.approx(-0.25)
+    assert turned.p == found.p == pytest.approx(4 / 8)  # |1±.5±.25| >= 1.25: two of four, twice
+
+
+def test_the_same_difference_everywhere_is_one():
+    one = {str(n): 1.0 for n in range(10)}
+    other = {str(n): 0.0 for n in range(10)}
+    found = paired(("one", one), ("other", other), best=1.0)
+    assert (found.difference.low, found.difference.high) == (1.0, 1.0)
+    assert found.different
+    assert not paired(("one", one), ("too", dict(one)), best=1.0).different
 
 
 def test_scores_that_are_all_or_nothing_get_mcnemar():
@@ -155,8 +170,9 @@ def test_a_difference_that_fails_the_correction_is_not_called_one():
     assert not any(item.different for item in family)
 
 
-def test_fewer_than_two_common_prompts_are_no_test():
-    found = paired(("one", {"a": 1.0}), ("other", {"a": 0.0, "b": 1.0}), best=1.0)
+def test_few_common_prompts_are_no_test():
+    one = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0}
+    found = paired(("one", one), ("other", {"a": 0.0, "b": 0.0, "z": 1.0}), best=1.0)
     assert (found.test, found.p, found.different) == ("none", 1.0, False)
     assert with_correction([found])[0].corrected == 1.0
 
