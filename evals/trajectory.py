@@ -102,7 +102,9 @@ class Trajectories:
         given: Any = run_input(prompt, seed=seed)
         if await self.saver.aget_tuple(config) is not None:
             snapshot = await self.graph.aget_state(config)
-            if snapshot.next:
+            # Not `next`: it is empty as well when every task of a step has ended and a kill came
+            # before the step's checkpoint; its tasks still stand there, with what they returned.
+            if snapshot.tasks:
                 given = None  # resume: what had finished is not done again
             elif snapshot.values.get("image") and not again:
                 return dict(snapshot.values)  # killed between the end and the row
