@@ -42,7 +42,11 @@ _LABELS = {
     "aesthetic": ("aesthetic appeal", "aesthetics", "aesthetic"),
     "technical": ("technical execution", "technical"),
     "unexpected": ("unexpected associations", "unexpected"),
-    "interpretability": ("interpretability and depth", "interpretability"),
+    "interpretability": (
+        "interpretability and depth",
+        "interpretability & depth",
+        "interpretability",
+    ),
 }
 
 _SYSTEM = """\

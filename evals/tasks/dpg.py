@@ -63,12 +63,16 @@ class DPGBench(Task):
             "Give dpg_bench/dpg_bench.csv to --data; it has 1,065 prompts, a line a question.",
             "For scoring, install modelscope as its README says; it needs a CUDA device.",
         ),
-        scorer=f"PIC_NUM=4 PROCESSES=1 bash dpg_bench/dist_eval.sh {{out}}/{GRIDS} {SIDE}",
+        scorer=(
+            "accelerate launch --num_machines 1 --num_processes 1 --mixed_precision fp16"
+            f" dpg_bench/compute_dpg_bench.py --image-root-path {{out}}/{GRIDS}"
+            f" --resolution {SIDE} --pic-num 4 --vqa-model mplug --res-path {{out}}/dpg_results.txt"
+        ),
         notes=(
             "The official scorer reads one 2x2 grid a prompt; a run writes them when it ends."
-            " With fewer than 4 samples set PIC_NUM to their number.",
-            "The official scorer writes dpg-bench_…_results.txt into the folder of the grids. Move"
-            " it away before scoring again: it takes every file there for an image.",
+            " With fewer than 4 samples give their number to --pic-num.",
+            "The official dist_eval.sh leaves its result in the folder of the grids, where it would"
+            " be taken for an image the next time; --res-path puts it elsewhere.",
             "The official scorer skips the first line of the data, so that the first prompt fails,"
             " and scores categories by the last image of a prompt only (ELLA issues 61 and 60).",
             "The judge of this task is any chat model and the same questions: figures by the same"

@@ -44,7 +44,7 @@ class _Entry(BaseModel):
 
     prompt_id: int = Field(ge=0)
     prompt: _Text
-    text: Annotated[list[str], Field(min_length=1)]
+    text: Annotated[list[str], Field(min_length=1)] | _Text
     category: str = ""
     length: str = ""
 
@@ -78,7 +78,7 @@ class _LongText(Task):
             entry = parsed(_Entry, record, number, faults)
             if entry is None:
                 continue
-            expected = " ".join(entry.text)
+            expected = entry.text if isinstance(entry.text, str) else " ".join(entry.text)
             if not tokens(expected, self.language):
                 faults.add(number, "text: nothing in it is counted")
             tags = {"category": entry.category, "length": entry.length}

@@ -246,8 +246,9 @@ class WISE(_WISE):
         steps=(
             "Clone https://github.com/PKU-YuanGroup/WISE; since 2026-04 the original data is under"
             " WISE_legacy/data.",
-            "Put its three lists (cultural_common_sense, spatio-temporal_reasoning,"
-            " natural_science) into one: jq -s add WISE_legacy/data/*.json > wise.json",
+            "Put its three lists into one: cd WISE_legacy/data && jq -s add"
+            " cultural_common_sense.json spatio-temporal_reasoning.json natural_science.json"
+            " > wise.json",
             "Give wise.json to --data; it has 1,000 entries.",
         ),
         scorer=(

@@ -50,6 +50,8 @@ def test_items_and_image_names(tmp_path):
         "0003_4.png",
     ]
     assert ENGLISH.samples == CHINESE.samples == 4
+    (whole,) = ENGLISH.read(put(tmp_path, entry() | {"text": "Open at 7"}))
+    assert whole["reference"] == {"text": "Open at 7"}
 
 
 @pytest.mark.parametrize(
@@ -57,8 +59,8 @@ def test_items_and_image_names(tmp_path):
     [
         ({"prompt_id": "3"}, "prompt_id"),
         ({"prompt_id": 1}, "id '0001' again, as at 1"),
-        ({"text": "Open"}, "text: "),
-        ({"text": []}, "text: "),
+        ({"text": 7}, "text."),
+        ({"text": []}, "text."),
         ({"text": ["!?"]}, "nothing in it is counted"),
         ({"prompt": ""}, "prompt"),
     ],
