@@ -33,9 +33,10 @@ def split_spec(spec: str) -> tuple[str, str | None]:
             f"The judge {name!r} is given a base_url that is no http(s) address.",
             hint="For example ?base_url=http://127.0.0.1:8000/v1",
         )
-    if parts.username or parts.password:
+    if parts.username or parts.password or parts.query or parts.fragment:
+        # The spec stands in a run's manifest.
         raise ConfigurationError(
-            f"The judge {name!r} is given a password in its address.",
+            f"The judge {name!r} is given a password or a query in its address.",
             hint="Set GEMS_JUDGE_API_KEY instead.",
         )
     return name, address

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from math import exp, isfinite, log
+from math import exp, log
 from typing import Any
 
 from .base import FirstToken
@@ -66,7 +66,8 @@ def logprob_of(entry: Mapping[str, Any]) -> float | None:
     value = entry.get("logprob")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if isfinite(value) and value > MEANINGLESS else None
+    # Rounding may make it a little more than 0.
+    return min(float(value), 0.0) if MEANINGLESS < value < ROUNDING else None
 
 
 def read_first_token(logprobs: Any) -> FirstToken | Doubt:
@@ -81,7 +82,8 @@ def read_first_token(logprobs: Any) -> FirstToken | Doubt:
     if not isinstance(content, list) or not content or not isinstance(content[0], Mapping):
         return Doubt("it gives no log-probabilities")
     chosen = content[0]
-    given = [each for each in chosen.get("top_logprobs") or [] if isinstance(each, Mapping)]
+    top = chosen.get("top_logprobs")
+    given = [each for each in top if isinstance(each, Mapping)] if isinstance(top, list) else []
     text = token_text(chosen)
     if text not in {token_text(each) for each in given}:
         given.append(chosen)

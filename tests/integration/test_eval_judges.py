@@ -9,6 +9,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 from PIL import Image
 from servers.judge_server import JudgeServer
 
@@ -17,6 +19,7 @@ from gems.evals.errors import JudgeError, NoLogprobsError
 from gems.evals.judges.registry import open_judge
 from gems.evals.tasks.registry import task
 from gems.memory.artifacts import artifact_store
+from gems.models.chat import register_chat_model
 from gems.models.endpoint_memory import forget_endpoints
 from gems.models.limits import forget_limits
 from gems.settings import get_settings
@@ -195,6 +198,7 @@ async def test_an_image_that_is_gone_is_a_judges_error(server):
         ("openai:m?temperature=1", "parameters it does not have"),
         ("openai:m?base_url=ftp://x", "no http"),
         ("openai:m?base_url=http://me:secret@127.0.0.1/v1", "password"),
+        ("openai:m?base_url=http://127.0.0.1/v1?key=secret", "query"),
         ("sandbox?base_url=http://127.0.0.1/v1", "address of its own"),
     ],
 )
@@ -203,6 +207,16 @@ async def test_a_judge_that_names_nothing_is_refused(spec, said):
         async with open_judge(spec):
             pass
     assert "secret" not in str(caught.value)
+
+
+async def test_a_model_of_ones_own_is_a_judge_by_the_name_it_is_registered_under():
+    answers = iter([AIMessage("A wolf."), AIMessage("Yes"), AIMessage("Yes")])
+    register_chat_model("mine", GenericFakeChatModel(messages=answers))
+    async with open_judge("mine") as judge:
+        assert judge.spec == "mine"
+        assert await judge.text([await stored(side=64)], "Describe it.") == "A wolf."
+        with pytest.raises(NoLogprobsError, match="gives no log-probabilities"):
+            await judge.probe()
 
 
 # --- the probe --------------------------------------------------------------------------------

@@ -100,10 +100,31 @@ def test_no_log_probabilities_are_no_answer(logprobs):
     assert isinstance(read_first_token(logprobs), Doubt)
 
 
-@given(st.recursive(st.none() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(
-    st.sampled_from(["content", "token", "logprob", "top_logprobs", "bytes"]), x)))  # fmt: skip
+_odd = st.none() | st.floats() | st.integers() | st.text(max_size=3) | st.booleans()
+_entry = st.fixed_dictionaries(
+    {},
+    optional={
+        "token": _odd,
+        "logprob": _odd,
+        "bytes": _odd | st.lists(st.integers(-1, 300) | _odd, max_size=3),
+    },
+)
+_entries = st.lists(_entry | _odd, max_size=3) | _odd
+_logprobs = st.fixed_dictionaries(
+    {
+        "content": _odd
+        | st.lists(st.builds(lambda one, top: {**one, "top_logprobs": top}, _entry, _entries))
+    }
+)
+
+
+@given(_logprobs)
 def test_nothing_that_a_server_sends_breaks_the_reader(value):
-    assert isinstance(read_first_token(value), FirstToken | Doubt)
+    read = read_first_token(value)
+    assert isinstance(read, FirstToken | Doubt)
+    if isinstance(read, FirstToken):
+        assert all(0 < p <= 4 for p in read.probabilities.values())  # as many as have that text
+        assert read.floor > 0
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,12 @@ _prompts = st.lists(
         st.lists(
             st.tuples(st.one_of(st.floats(0, 1), st.floats(1e-12, 1e-6)), st.sampled_from(SKILLS)),
             min_size=1,
-            max_size=14,
+            max_size=12,
         ),
         st.integers(3, 10),
     ),
     min_size=1,
-    max_size=30,
+    max_size=8,
 )
 
 
