@@ -23,6 +23,11 @@ SKIPPED = os.environ.get("GEMS_PAGE", "").lower() in ("0", "off", "no", "skip")
 class BuildWithPage(build_py):
     """Bundles the page before the package's files are collected."""
 
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        """Returns the modules of a package: the root is one, and this file is none of its."""
+        found = super().find_package_modules(package, package_dir)
+        return [item for item in found if item[:2] != ("gems", "setup")]
+
     def run(self) -> None:
         """Runs the command."""
         if not SKIPPED:

@@ -15,6 +15,7 @@ from ..errors import ConfigurationError, GemsError, InputError
 from . import artifacts, doctor, evals, generate, keys, memory, presets, skills, threads
 from .exit_codes import FAILED, USAGE
 from .report import command as report
+from .ui_command import ui
 
 app = typer.Typer(
     name="gems",
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("report")(report.report)
+app.command("ui")(ui)
 app.command("doctor")(doctor.doctor)
 app.command("presets")(presets.presets)
 app.add_typer(threads.app, name="threads")
