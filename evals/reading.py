@@ -230,10 +230,12 @@ def read_csv(
 
 
 def _check_head(path: Path, head: list[str], columns: Iterable[str], hint: str) -> None:
+    columns = list(columns)
     missing = [name for name in columns if name not in head]
     if missing:
         raise DataError(f"{path} has no column {', '.join(map(repr, missing))}.", hint=hint)
-    doubled = sorted({name for name in head if head.count(name) > 1})
+    # Spreadsheets leave several columns without a name; only ours must be told apart.
+    doubled = sorted({name for name in columns if head.count(name) > 1})
     if doubled:
         raise DataError(f"{path} has columns twice: {', '.join(map(repr, doubled))}.", hint=hint)
 

@@ -253,8 +253,8 @@ def _question(line: Mapping[str, str], number: int, faults: Faults) -> dict[str,
         faults.add(number, f"item_id {line['item_id'][:60]!r} can't be a file's name")
         return None
     try:
-        place = int(line["proposition_id"])
-        parents = [int(parent) for parent in line["dependency"].split(",")]
+        place = _whole(line["proposition_id"])
+        parents = [_whole(parent) for parent in line["dependency"].split(",")]
     except ValueError:
         faults.add(number, "proposition_id or dependency is not made of whole numbers")
         return None
@@ -264,6 +264,14 @@ def _question(line: Mapping[str, str], number: int, faults: Faults) -> dict[str,
         "question": line["question_natural_language"].strip(),
         "category": line["tuple"].partition("(")[0].partition("-")[0].strip(),
     }
+
+
+def _whole(text: str) -> int:
+    """Returns a number; `3.0` is 3, because tables with gaps are written so."""
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(text)
+    return int(value)
 
 
 def _percent(text: str) -> float | None:

@@ -45,8 +45,8 @@ class _Entry(BaseModel):
     prompt_id: int = Field(ge=0)
     prompt: _Text
     text: Annotated[list[str], Field(min_length=1)] | _Text
-    category: str = ""
-    length: str = ""
+    category: str | int = ""
+    length: str | int = ""
 
 
 class _Result(BaseModel):
@@ -81,7 +81,7 @@ class _LongText(Task):
             expected = entry.text if isinstance(entry.text, str) else " ".join(entry.text)
             if not tokens(expected, self.language):
                 faults.add(number, "text: nothing in it is counted")
-            tags = {"category": entry.category, "length": entry.length}
+            tags = {"category": str(entry.category), "length": str(entry.length)}
             items.append(
                 Item(
                     id=ids.take(f"{entry.prompt_id:04d}", number),

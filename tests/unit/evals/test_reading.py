@@ -125,6 +125,11 @@ def test_a_table_keeps_the_line_a_row_begins_at(tmp_path):
     ]
 
 
+def test_columns_without_a_name_are_no_ones_business(tmp_path):
+    rows = read_csv(put(tmp_path, "id,text,,\n1,a,,\n"), ["id", "text"])
+    assert [(row["id"], row["text"]) for _, row in rows] == [("1", "a")]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

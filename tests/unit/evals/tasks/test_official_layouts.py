@@ -199,7 +199,9 @@ def test_dpg_keeps_every_question_the_first_line_too(tmp_path):
         tmp_path,
         dpg_line("mill7", 1, question="Is there a mill?"),
         dpg_line("mill7", 2, "1", "Is the mill old?", "attribute - state"),
-        dpg_line("mill7", 3, "1, 2", "Is the old mill left of the river?", "relation - spatial"),
+        dpg_line(
+            "mill7", "3.0", "1, 2.0", "Is the old mill left of the river?", "relation - spatial"
+        ),
         dpg_line("cow", 1, question="Is there a cow?", text="A cow."),
     )
     assert [(item["id"], item["prompt"]) for item in items] == [
@@ -219,6 +221,8 @@ def test_dpg_keeps_every_question_the_first_line_too(tmp_path):
     ("line", "said"),
     [
         (dpg_line("mill", "one"), "line 3: proposition_id or dependency"),
+        (dpg_line("mill", 1.5), "line 3: proposition_id or dependency"),
+        (dpg_line("mill", "inf"), "line 3: proposition_id or dependency"),
         (dpg_line("mill", 2, "1;2"), "line 3: proposition_id or dependency"),
         (dpg_line("mill", 2, question=" "), "line 3: question_natural_language is empty"),
         (dpg_line("../mill", 2), "line 3: item_id '../mill' can't be a file's name"),
