@@ -135,11 +135,15 @@ def gallery(chapters: Sequence[Chapter], drawn: Mapping[str, Sequence[Plot]] | N
                 "cautions": item.cautions,
                 "budget": item.budget,
                 "findings": item.findings,
-                "tables": [_headings(table) for table in item.first_tables()],
+                "tables": [
+                    _plain(table, number)
+                    for number, table in enumerate(item.tables)
+                    if table in item.first_tables()
+                ],
                 "more": [
-                    _headings(table)
-                    for table in item.tables
-                    if table.name not in {first.name for first in item.first_tables()}
+                    _plain(table, number)
+                    for number, table in enumerate(item.tables)
+                    if table not in item.first_tables()
                 ],
                 "plots": [
                     {
@@ -159,9 +163,9 @@ def gallery(chapters: Sequence[Chapter], drawn: Mapping[str, Sequence[Plot]] | N
     return page(f"Evaluation: {titles}", Markup(body), TEMPLATES / "gallery.css")  # noqa: S704 - rendered with autoescaping
 
 
-def _headings(table: Table) -> dict[str, object]:
+def _plain(table: Table, number: int) -> dict[str, object]:
     return {
-        "name": table.name,
+        "number": number,
         "caption": table.caption,
         "columns": [
             {"name": column.removesuffix(">"), "number": column.endswith(">")}
@@ -197,9 +201,7 @@ def _of_two(one: Arm, other: Arm, changed: set[str]) -> list[Wall]:
         for row, judgment in one.judged
         if row["key"] in theirs and row["item"] not in changed
     ]
-    by_difference = sorted(
-        both, key=lambda four: (four[3]["score"] - four[1]["score"], four[0]["key"])
-    )
+    by_difference = sorted(both, key=lambda four: (*_gain(four[3], four[1]), four[0]["key"]))
     wins = [four for four in by_difference if four[1]["score"] > four[3]["score"]]
     losses = [four for four in reversed(by_difference) if four[1]["score"] < four[3]["score"]]
     ties = [four for four in by_difference if four[1]["score"] == four[3]["score"]]
@@ -229,6 +231,15 @@ def _of_two(one: Arm, other: Arm, changed: set[str]) -> list[Wall]:
             cards(ties[: SHOWN * 3 // 4]),
         ),
     ]
+
+
+def _gain(one: Judgment, other: Judgment) -> tuple[float, float]:
+    """Returns by how much the first is better: by score, and where scores are alike, by parts."""
+    shares = [
+        sum(part["score"] for part in found["parts"]) / max(1, len(found["parts"]))
+        for found in (one, other)
+    ]
+    return one["score"] - other["score"], shares[0] - shares[1]
 
 
 def _of_one(arm: Arm) -> list[Wall]:
