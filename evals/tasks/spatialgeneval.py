@@ -6,7 +6,6 @@ judge's prompt is our own words.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import partial
@@ -22,6 +21,7 @@ from ..averages import mean_figures
 from ..judges.base import Judge
 from ..reading import Faults, Ids, parsed, read_jsonl
 from ..records import Item, JudgedPart, Judgment, Row
+from .asking import together
 from .base import Figure, Judged, Source, Task
 
 QUESTIONS = 10
@@ -138,8 +138,8 @@ class SpatialGenEval(Task):
         """
         reference = item["reference"]
         prompt = _PROMPT.format(questions="\n".join(reference["questions"]), count=QUESTIONS)
-        rollouts = await asyncio.gather(
-            *(
+        answers = await together(
+            [
                 ask(
                     judge,
                     [image],
@@ -152,14 +152,8 @@ class SpatialGenEval(Task):
                     seed=seed,
                 )
                 for seed in range(1, ROLLOUTS + 1)
-            ),
-            return_exceptions=True,
+            ]
         )
-        answers = []
-        for rollout in rollouts:
-            if isinstance(rollout, BaseException):
-                raise rollout
-            answers.append(rollout)
         right = agreed(reference["answers"], answers)
         return Judged(
             score=100 * sum(right) / QUESTIONS,

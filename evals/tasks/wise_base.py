@@ -1,4 +1,4 @@
-"""What WISE's two versions share: the data's form, categories by id, weights, and results read back.
+"""What WISE's two versions share: how data and results are read, and how categories weigh.
 
 Facts: PKU-YuanGroup/WISE, its README of 2026-04-19 and its scripts.
 """
