@@ -32,13 +32,13 @@ export function App() {
     <>
       <a
         className="skip"
-        href="#result"
+        href={route.view === "create" ? "#result" : "#main"}
         onClick={(event) => {
           event.preventDefault();
           (document.getElementById("result") ?? document.querySelector("main"))?.focus();
         }}
       >
-        Skip to the image
+        {route.view === "create" ? "Skip to the image" : "Skip to the list"}
       </a>
       <header className="top">
         <h1>
