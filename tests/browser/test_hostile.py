@@ -25,7 +25,7 @@ HOSTILE = {
     "10,000 characters": "a red cube " + "Ω" * 9_989,
     "right to left": f"a red cube {RLO}gnp.evil{RLO} مكعب أحمر קובייה אדומה",
     "emoji": "a red cube 👩‍👩‍👧‍👦🏳️‍🌈🇺🇳" + "💎" * 300,
-    "zero width": f"a{ZERO_WIDTH} red{ZERO_WIDTH} cube{ZERO_WIDTH * 500}",
+    "zero width": f"a{ZERO_WIDTH} red{ZERO_WIDTH} cube{ZERO_WIDTH * 500}.",
     "combining": "a red cube Z" + "\u0351\u0300" * 200,
 }
 
@@ -57,9 +57,10 @@ async def test_on_the_page_from_typing_to_history(
     await is_harmless(gems.page)
     shown = await gems.page.get_by_role("main").inner_text()
     assert prompt[:30] in shown
-    await gems.round(1).get_by_role("button", name="Compare").click()
-    await expect(gems.dialog).to_be_visible()
-    await is_harmless(gems.page)
+    if await gems.rounds.count() > 1:  # else there is nothing to compare
+        await gems.round(1).get_by_role("button", name="Compare").click()
+        await expect(gems.dialog).to_be_visible()
+        await is_harmless(gems.page)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
