@@ -5,15 +5,16 @@ export interface Problem {
   hint: string;
 }
 
+/** By the name of the error's class; "Try again" goes on with the same settings. */
 const HINTS: Record<string, string> = {
-  GenerationError: "Check the image generator (Settings, Generator) and try again.",
-  GeneratorBusyError: "The image generator is busy or can't be reached; try again in a while.",
-  GenerationRefusedError: "Word the prompt differently.",
-  ModelError: "Check the chat model (Settings, Chat model) and its key, then try again.",
-  ModelBusyError: "The chat model is busy or can't be reached; try again in a while.",
-  StructuredOutputError: "The chat model did not answer in the form asked for; try another one.",
-  ConfigurationError: "Correct the settings and start again.",
-  InputError: "Correct the input and start again.",
+  GenerationError: "Look after the image generator and try again, or choose another one in the settings and generate anew.",
+  GeneratorBusyError: "The image generator is busy or can't be reached. Try again in a while.",
+  GenerationRefusedError: "The generator's moderation refused it. Word the prompt differently and generate anew.",
+  ModelError: "Look after the chat model and its key and try again, or choose another one in the settings and generate anew.",
+  ModelBusyError: "The chat model is busy or can't be reached. Try again in a while.",
+  StructuredOutputError: "The chat model did not answer in the form asked for. Try again, or choose another one in the settings and generate anew.",
+  ConfigurationError: "Correct the settings and generate anew.",
+  InputError: "Correct what you entered.",
   ArtifactError: "Is there space left where the server keeps its images?",
 };
 

@@ -40,6 +40,8 @@ export interface RunActions {
 interface Submission {
   input?: { prompt: string };
   command?: Command;
+  /** Id of the checkpoint to run from; the newest where it is left out. */
+  checkpoint?: string;
 }
 
 /**
@@ -101,6 +103,7 @@ export function useRun(
         const events = client().runs.stream(id, assistantOf.current, {
           input: what.input ?? null,
           ...(what.command ? { command: what.command } : {}),
+          ...(what.checkpoint ? { checkpointId: what.checkpoint } : {}),
           context: settings,
           streamMode: [...STREAM_MODES],
           streamResumable: true,
@@ -129,7 +132,8 @@ export function useRun(
         const settings = run?.kwargs?.context ?? {};
         assistantOf.current = run?.assistant_id ?? GRAPH;
         if (run === undefined || !ACTIVE.has(run.status)) {
-          apply(signal, { kind: "settled", ...read(id, state, null, run), settings });
+          const told = await errorOf(id, run);
+          apply(signal, { kind: "settled", ...read(id, state, told, run), settings });
           return;
         }
         const values = state.values ?? {};
@@ -239,6 +243,8 @@ export function useRun(
           await open(id);
         } else if (state.next.length > 0) {
           await submit(id, values, settings, {});
+        } else if (run?.status === "error") {
+          await submit(id, values, settings, { checkpoint: await failedCheckpoint(id) });
         } else if ((values.stopped_because ?? "").endsWith("_failed")) {
           // The graph kept the best image when its model or generator failed: one more round.
           await client().threads.updateState(id, {
@@ -279,7 +285,27 @@ type Settled = Omit<Extract<Change, { kind: "settled" }>, "kind" | "settings">;
 /** Where a thread stands after its run has ended; `told` is the error that the stream told. */
 async function settle(id: string, told: Problem | null): Promise<Settled> {
   const [state, run] = await Promise.all([client().threads.getState(id), lastRun(id)]);
-  return read(id, state, told, run);
+  return read(id, state, told ?? (await errorOf(id, run)), run);
+}
+
+/** What the server keeps of a failed run's error; null for any other run. */
+async function errorOf(id: string, run: RunRecord | undefined): Promise<Problem | null> {
+  if (run?.status !== "error") return null;
+  const found = (await client().threads.get(id)).error;
+  if (typeof found !== "object" || found === null) return ofRun("", String(found ?? ""));
+  return ofRun(String(found["error"] ?? ""), String(found["message"] ?? ""));
+}
+
+/**
+ * The checkpoint of the step that failed. A run that failed in the graph's own error handler ends
+ * with a checkpoint after which nothing is to be done; resuming that would repeat nothing.
+ */
+async function failedCheckpoint(id: string): Promise<string> {
+  const history = await client().threads.getHistory(id, { limit: 10 });
+  const failed = history.find((state) => state.tasks.some((task) => task.error));
+  const found = failed?.checkpoint.checkpoint_id;
+  if (!found) throw new Error("The step that failed is no longer kept; generate anew.");
+  return found;
 }
 
 function read(
