@@ -279,6 +279,8 @@ async def _open(
     )
     fixed = {name: manifest[name] for name in manifests.FIXED}  # type: ignore[literal-required]  # names of its fields
     fixed["data"] = manifest["data"]["sha256"]
+    # The user is drawn for each run; equal commands have equal threads.
+    fixed["context"] = {**manifest["context"], "user": ""}
     tally = Tally(planned=len(mine))
     for row in rows.values():
         tally.spend(prices.of_usage(row["usage"], manifest["models"], manifest["generator"]))

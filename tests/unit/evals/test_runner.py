@@ -8,7 +8,9 @@ from collections import Counter
 
 import pytest
 from eval_runs import Bench, ToyJudge, numbered
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from PIL import Image
+from scripted import ScriptedChat
 
 from gems.errors import (
     ConfigurationError,
@@ -24,6 +26,7 @@ from gems.evals.ledger import read_judgments, read_manifest, read_rows
 from gems.evals.plan import sample_seed
 from gems.memory.checkpoints import open_checkpointer
 from gems.memory.threads import thread_tables
+from gems.models.chat import register_chat_model
 
 
 @pytest.fixture
@@ -252,26 +255,63 @@ async def test_one_process_drives_many_trajectories(bench, world):
 
 async def test_a_cancelled_run_goes_on_in_the_middle_of_its_trajectories(bench, world):
     world.script.verdict = lambda question, round_: "no"
-    world.script.delay = 0.05
-    options = {"overrides": {"max_rounds": 6}, "concurrency": 4}
+    waiting = []
+
+    class Held(ScriptedChat):
+        """Keeps the second round's verifiers waiting."""
+
+        async def _agenerate(self, messages, *rest, **options):
+            if self.script.rounds() > 4 and "You are the verifier" in messages[0].text:
+                waiting.append(messages)
+                await asyncio.Event().wait()
+            return await super()._agenerate(messages, *rest, **options)
+
+    register_chat_model("scripted", Held(script=world.script))
+    options = {"overrides": {"max_rounds": 3}, "concurrency": 4}
     task = asyncio.create_task(bench.run(**options))
-
-    def refined():
-        heard = [text for role, text in world.script.heard if role == "refiner"]
-        return all(any(f"number {n} " in text for text in heard) for n in range(4))
-
-    while not refined():  # noqa: ASYNC110 - the script has no event
+    while len(waiting) < 8:  # noqa: ASYNC110 - as many as one endpoint gets at the same time
         await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    before = Counter(world.script.calls)
+    assert read_rows(bench.out) == {}
+    register_chat_model("scripted", ScriptedChat(script=world.script))
     await bench.run(**options)
-    assert all(row["rounds"] == 6 for row in read_rows(bench.out).values())
-    # Four planners and decomposers in all: nothing began again.
-    assert world.script.calls["decomposer"] == 4
-    assert world.script.calls["planner"] == before["planner"] == 4
-    assert len(world.generator.requests) <= 4 * 6 + 4
+    assert [row["rounds"] for row in read_rows(bench.out).values()] == [3, 3, 3, 3]
+    calls = {"planner": 4, "decomposer": 4, "verifier": 4 * 3 * 3, "refiner": 8}
+    assert world.script.calls == calls
+    assert len(world.generator.requests) == 4 * 3
+
+
+@pytest.mark.parametrize("step", [-1, 0, 1, 2, 4, 6, 8, 12, 16])
+async def test_an_end_between_a_steps_tasks_and_its_checkpoint_repeats_nothing(
+    bench, world, monkeypatch, step
+):
+    world.script.verdict = lambda question, round_: "no"
+    reached = asyncio.Event()
+    real = AsyncSqliteSaver.aput
+
+    async def held(self, config, checkpoint, metadata, versions):
+        if metadata["step"] == step and not config["configurable"].get("checkpoint_ns"):
+            reached.set()
+            await asyncio.Event().wait()
+        return await real(self, config, checkpoint, metadata, versions)
+
+    monkeypatch.setattr(AsyncSqliteSaver, "aput", held)
+    options = {"limit": 1, "overrides": {"max_rounds": 3}}
+    task = asyncio.create_task(bench.run(**options))
+    await reached.wait()
+    await asyncio.sleep(0.02)  # what the step's tasks returned is being written
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    monkeypatch.setattr(AsyncSqliteSaver, "aput", real)
+    await bench.run(**options)
+    (row,) = read_rows(bench.out).values()
+    assert (row["rounds"], row["stopped_because"]) == (3, "max_rounds")
+    calls = {"planner": 1, "decomposer": 1, "verifier": 9, "refiner": 2}
+    assert world.script.calls == calls
+    assert len(world.generator.requests) == 3
 
 
 async def test_images_are_of_the_type_that_the_layout_asks_for(bench, world):
