@@ -80,6 +80,8 @@ class _Reader(HTMLParser):
             self.read.problems.append(f"</{tag}> closes {self.open[-1].tag if self.open else '-'}")
         else:
             self.open.pop()
+            if tag in ("td", "th"):
+                self.handle_data(" ")  # cells are not one word
 
     def handle_data(self, data: str) -> None:
         for element in self.open:

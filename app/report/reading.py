@@ -75,7 +75,9 @@ def context_of_metadata(metadata: Mapping[str, Any]) -> Context:
         try:
             given = json.loads(saved)
         except ValueError:
-            given = metadata
+            given = None
+    if not isinstance(given, Mapping):
+        given = metadata
     named = {name: value for name, value in given.items() if name in known}
     try:
         return check_context(named)

@@ -61,7 +61,7 @@ async def get_report(request: Request, caller: Identity) -> Response:
         html.encode(),
         media_type="text/html; charset=utf-8",
         headers={
-            "Content-Security-Policy": f"{policy(style)}; frame-ancestors 'none'; sandbox",
+            "Content-Security-Policy": f"{policy(style)}; frame-ancestors 'none'",
             "Content-Disposition": f'{kind}; filename="{thread_id}.html"',
             "Cache-Control": "private, no-store",
             "Vary": "Authorization, X-Api-Key",
