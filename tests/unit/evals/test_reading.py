@@ -21,9 +21,8 @@ from gems.evals.reading import (
 )
 
 json_values = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text(max_size=3))
-records_of_json = st.lists(
-    st.dictionaries(st.text(max_size=3), json_values, max_size=3), min_size=1
-)
+_objects = st.dictionaries(st.text(max_size=3), json_values, max_size=3)
+records_of_json = st.lists(_objects, min_size=1)
 
 
 def put(tmp_path, text, name="data.jsonl"):
