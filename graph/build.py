@@ -29,6 +29,7 @@ from ..nodes.verifier import verifier
 from .context import Context
 from .routing import (
     AFTER_ROUND,
+    after_approval,
     after_generator,
     after_intake,
     after_recall,
@@ -82,7 +83,7 @@ def build_graph(
     builder.add_conditional_edges("recall", after_recall, ["planner", "decomposer", "approval"])
     builder.add_edge("planner", "approval")
     builder.add_edge("decomposer", "approval")
-    builder.add_edge("approval", "generator")
+    builder.add_conditional_edges("approval", after_approval, ["generator"])
     builder.add_conditional_edges("generator", after_generator, ["verifier", "scorer", "refiner"])
     builder.add_edge("verifier", "scorer")
     builder.add_conditional_edges("scorer", after_scorer, ["verifier", "review", *AFTER_ROUND])

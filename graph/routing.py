@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from langgraph.runtime import Runtime, get_runtime
 from langgraph.types import Send
 
+from ..nodes.approval import to_come
 from ..nodes.dispatch import next_questions
 from ..nodes.selector import tied
 from .context import Context, context_of
@@ -24,18 +25,15 @@ def after_intake(state: State) -> Literal["reviser", "recall"]:
 
 
 def after_recall(state: State) -> Sequence[Literal["planner", "decomposer", "approval"]]:
-    """Returns planner and decomposer in parallel, without the one whose work is there already.
+    """Returns planner and decomposer in parallel, without the one whose work is there already."""
+    return to_come(state, _settings()) or ["approval"]
 
-    Requirements that the caller gave need no decomposer, nor does a run that verifies nothing; a
-    turn that starts by editing the last image needs no planner, nor does a run without planning.
-    """
-    context = _settings()
-    ahead: list[Literal["planner", "decomposer", "approval"]] = []
-    if not state["prompts"] and context.planning == "on":
-        ahead.append("planner")
-    if not state["requirements"] and context.verification != "none":
-        ahead.append("decomposer")
-    return ahead or ["approval"]
+
+def after_approval(state: State) -> Literal["generator"] | list[Literal["generator"]]:
+    """Returns the generator; nothing while planner or decomposer is tried again on a resume."""
+    runtime = _runtime()
+    waits = runtime is not None and to_come(state, context_of(runtime))
+    return [] if waits else "generator"
 
 
 def after_generator(state: State) -> list[Send] | Literal["scorer", "refiner"]:
@@ -82,11 +80,16 @@ def after_review(state: State) -> AfterRound:
 
 def _settings() -> Context:
     """Returns the run's settings; the defaults while a person edits a state outside of a run."""
+    runtime = _runtime()
+    return Context() if runtime is None else context_of(runtime)
+
+
+def _runtime() -> Runtime[Context] | None:
     try:
         runtime: Runtime[Context] | None = get_runtime(Context)
     except RuntimeError:  # not called by LangGraph at all
-        runtime = None
-    return Context() if runtime is None else context_of(runtime)
+        return None
+    return runtime
 
 
 def _verifiers(state: State, context: Context) -> list[Send]:

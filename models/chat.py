@@ -80,15 +80,24 @@ def chat_model(spec: str) -> BaseChatModel:
     return _chat_model(spec, loop)
 
 
-def _chat_model(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatModel:
-    # By loop, because an HTTP client's open connections belong to the loop that opened them.
+def _made(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatModel | None:
+    """Returns the model where it has been made or registered before."""
     with _lock:
         if spec in _registered:
             return _registered[spec]
+        models = _without_loop if loop is None else _by_loop.get(loop, {})
+        return models.get(spec)
+
+
+def _chat_model(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatModel:
+    known = _made(spec, loop)
+    if known is not None:
+        return known
+    made = make_model(spec, get_settings())
+    with _lock:
+        # By loop, because an HTTP client's open connections belong to the loop that opened them.
         models = _without_loop if loop is None else _by_loop.setdefault(loop, {})
-    if spec not in models:
-        models.setdefault(spec, make_model(spec, get_settings()))
-    return models[spec]
+        return models.setdefault(spec, made)
 
 
 def usage_of(message: AIMessage) -> tuple[int, int]:
@@ -130,7 +139,9 @@ async def complete(
     """
     settings = get_settings()
     loop = asyncio.get_running_loop()
-    model = await asyncio.to_thread(_chat_model, spec, loop)
+    model = _made(spec, loop)
+    if model is None:
+        model = await asyncio.to_thread(_chat_model, spec, loop)
     await _close_with_loop(loop)
     where, secrets = endpoint_of(spec, settings), secrets_of(settings)
     limit = limit_for(where, settings.mllm_concurrency)

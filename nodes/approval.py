@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
@@ -20,6 +20,20 @@ from .evidence import with_skill_checks, with_text_evidence
 from .requirements import settle_requirements
 
 
+def to_come(state: State, context: Context) -> list[Literal["planner", "decomposer"]]:
+    """Returns which of the two nodes before approval have work to do in this turn.
+
+    Requirements that the caller gave need no decomposer, nor does a run that verifies nothing; a
+    turn that starts by editing the last image needs no planner, nor does a run without planning.
+    """
+    nodes: list[Literal["planner", "decomposer"]] = []
+    if not state["prompts"] and context.planning == "on":
+        nodes.append("planner")
+    if not state["requirements"] and context.verification != "none":
+        nodes.append("decomposer")
+    return nodes
+
+
 async def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Adds what loaded skills want checked, and asks with `review=requirements` or `all`.
 
@@ -27,10 +41,15 @@ async def approval(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     with `{"requirements": […]}` (questions or records) and/or `{"prompts": […]}` to change them,
     with anything else to approve.
 
+    When one of the two nodes before it failed and is tried again on a resume, the other leads here
+    alone: then it waits, and the later one leads here once more.
+
     Raises:
         InputError: An edited requirement has no question, or evidence that is none.
     """
     context = context_of(runtime)
+    if to_come(state, context):
+        return {}
     asked = state.get("asked", [])
     skills = [] if context.verification == "none" else state.get("skills", [])
     checks, notices = await asyncio.to_thread(_declared, skills)

@@ -82,8 +82,17 @@ def durable(
     It is `langgraph.func.task` with types that mypy can follow: given policies, `task` itself is
     typed for async and plain functions at once, and neither is inferred.
     """
-    made: Any = task(name=name, retry_policy=retries, timeout=timeout)
-    return cast(Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]], made)
+    make: Any = task(name=name, retry_policy=retries, timeout=timeout)
+
+    def as_task(function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        made = make(function)
+        # LangGraph looks a task's signature up once for each function that it finds by its
+        # qualified name, and anew for every call of one that it does not: the plain function
+        # behind a decorated one stands in no module, but its task has it.
+        made.func.__qualname__ += ".func"
+        return cast(Callable[P, Awaitable[T]], made)
+
+    return as_task
 
 
 # `complete` waits and tries again by itself, as the endpoint asks; this is for what it can't see.

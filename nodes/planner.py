@@ -8,11 +8,11 @@ and never the state (see `gems.skills.tools`).
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Protocol, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
@@ -143,7 +143,7 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
         *await aexpand_skill_messages(dialogue, library),
     ]
     try:
-        offered = skill_tools(library) if manifest and _may_call_again(state, context) else []
+        offered = _skill_calls() if manifest and _may_call_again(state, context) else []
         answer = await _next_step(model, messages, offered)
         if isinstance(answer, AIMessage):
             return {"dialogue": [answer], "usage": model.usage()}
@@ -171,13 +171,22 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
     }
 
 
+@lru_cache(maxsize=1)
+def _skill_calls() -> list[dict[str, Any]]:
+    """Returns the skill tools as a model is offered them: the same for every library.
+
+    Making them takes as long as the rest of the planner's work.
+    """
+    return [convert_to_openai_tool(tool) for tool in skill_tools(SkillLibrary())]
+
+
 async def _next_step(
     model: RoleModel,
     messages: list[BaseMessage],
-    offered: list[BaseTool],
+    offered: list[dict[str, Any]],
 ) -> AIMessage | tuple[GenerationPlan, str]:
     """Returns the model's skill calls, or its plan with the thought behind it."""
-    tools = [*(convert_to_openai_tool(tool) for tool in offered), WRITE_PROMPT_TOOL]
+    tools = [*offered, WRITE_PROMPT_TOOL]
     try:
         answer = await model(messages, tools=tools)
     except ModelError as error:

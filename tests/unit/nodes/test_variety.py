@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gems.nodes.variety import ALIKE, distinct, likeness
@@ -21,6 +21,7 @@ def longest_common(left, right):
     return row[-1]
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS)
 def test_it_is_the_share_of_the_longest_common_subsequence(left, right):
     both = len(left) + len(right)
@@ -29,11 +30,13 @@ def test_it_is_the_share_of_the_longest_common_subsequence(left, right):
     assert likeness(" ".join(right), " ".join(left)) == expected
 
 
+@settings(deadline=None)
 @given(WORDS)
 def test_case_spacing_and_punctuation_do_not_count(words):
     assert likeness(" ".join(words), ",\n".join(words).upper().replace("TÜR", "tür")) == 1.0
 
 
+@settings(deadline=None)
 @given(st.integers(5, 60), st.data())
 def test_words_swapped_for_synonyms_keep_the_structure_by_their_share(count, data):
     words = [f"word{number}" for number in range(count)]
@@ -42,6 +45,7 @@ def test_words_swapped_for_synonyms_keep_the_structure_by_their_share(count, dat
     assert likeness(" ".join(words), " ".join(other)) == (count - len(swapped)) / count
 
 
+@settings(deadline=None)
 @given(st.integers(10, 60))
 def test_the_same_words_told_from_the_middle_are_another_structure(count):
     words = [f"word{number}" for number in range(count)]
@@ -49,6 +53,7 @@ def test_the_same_words_told_from_the_middle_are_another_structure(count):
     assert likeness(" ".join(words), " ".join(turned)) < ALIKE
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS.map(" ".join), max_size=6))
 def test_no_two_that_are_kept_are_alike_and_what_is_dropped_is_like_one_kept(prompts):
     kept = distinct(prompts)
