@@ -52,7 +52,7 @@ export function App() {
           ))}
         </nav>
         <div className="top-end">
-          {route.view === "create" && (
+          {route.view === "create" && refusal === null && (
             <button
               type="button"
               className="quiet icon-only narrow-only"
@@ -77,12 +77,19 @@ export function App() {
           <ThemeButton />
         </div>
       </header>
-      {route.view === "create" && (
-        <CreateView key={session} thread={route.thread} onThread={goTo} />
+      {refusal !== null ? (
+        <main id="main" tabIndex={-1}>
+          <LoginDialog detail={refusal} onKey={renew} />
+        </main>
+      ) : (
+        <>
+          {route.view === "create" && (
+            <CreateView key={session} thread={route.thread} onThread={goTo} />
+          )}
+          {route.view === "skills" && <SkillsView key={session} />}
+          {route.view === "memory" && <MemoryView key={session} />}
+        </>
       )}
-      {route.view === "skills" && <SkillsView key={session} />}
-      {route.view === "memory" && <MemoryView key={session} />}
-      {refusal !== null && <LoginDialog detail={refusal} onKey={renew} />}
     </>
   );
 }
