@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from .averages import prompt_means
+from .errors import DataError
 from .ledger import read_judgments, read_manifest, read_rows
 from .manifest import Manifest
 from .records import Item, Judgment, Row
@@ -189,12 +190,22 @@ class Arm:
         return judgment["score"] >= self.best * (1 - 1e-9)
 
     def figures(self, task: Task) -> list[Figure]:
-        """Returns the benchmark's own figures; none where nothing is judged."""
+        """Returns the benchmark's own figures; none where nothing is judged.
+
+        Raises:
+            DataError: The judgments are not of this benchmark.
+        """
         if not self.judged:
             return []
-        return task.figures(
-            items_of(self.done), self.done, [judgment for _, judgment in self.judged]
-        )
+        found = [judgment for _, judgment in self.judged]
+        try:
+            return task.figures(items_of(self.done), self.done, found)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{self.run.folder}: the judgments by {self.judge} are not those of {task.name}: "
+                f"{type(error).__name__} {error}.",
+                hint="Was the file changed, or written by another version?",
+            ) from None
 
 
 @dataclass(frozen=True)

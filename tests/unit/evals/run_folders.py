@@ -71,7 +71,13 @@ def write_run(
             rows.append(row)
             if judge and row["status"] == "done":
                 judgments += [
-                    judgment_of(row, attempt["id"], score * attempt["round"] / rounds, judge)
+                    judgment_of(
+                        row,
+                        attempt["id"],
+                        score * attempt["round"] / rounds,
+                        judge,
+                        tag="skill" if task == "geneval2" else "kind",
+                    )
                     for attempt in row["attempts"]
                 ]
             if images and row["file"]:
@@ -194,7 +200,13 @@ def row_of(
 
 
 def judgment_of(
-    row: Mapping[str, Any], attempt: str, score: float, judge: str = "painter", **rest: Any
+    row: Mapping[str, Any],
+    attempt: str,
+    score: float,
+    judge: str = "painter",
+    *,
+    tag: str = "kind",
+    **rest: Any,
 ) -> dict[str, Any]:
     """Returns a judgment with two parts, of which one is met below the full score."""
     return {
@@ -205,8 +217,8 @@ def judgment_of(
         "score": score,
         "metrics": {"all_facts": score, "facts_met": score},
         "parts": [
-            {"name": "three red cubes", "score": 1.0, "tags": {"kind": "count"}, "answer": "3"},
-            {"name": "a sign", "score": float(score >= BEST), "tags": {"kind": "text"}},
+            {"name": "three red cubes", "score": 1.0, "tags": {tag: "count"}, "answer": "3"},
+            {"name": "a sign", "score": float(score >= BEST), "tags": {tag: "text"}},
         ],
         "calls": 2,
         "input_tokens": 20,
