@@ -70,7 +70,7 @@ class Result:
     def __repr__(self) -> str:
         met, asked = met_count([i["verdict"] for i in self.requirements if "verdict" in i])
         return (
-            f"Result({met} of {asked} requirements met, {len(self.attempts)} attempts, "
+            f"Result({met} of {asked} requirements met, attempts={len(self.attempts)}, "
             f"{self.stopped_because!r}, seed={self.seed}, thread_id={self.thread_id!r})"
         )
 
