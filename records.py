@@ -155,7 +155,7 @@ class Comparison(TypedDict):
         incumbent: Id of the attempt that was the best before.
         challenger: Id of the attempt that it was compared with.
         answers: Who won with the incumbent shown first, and then with the challenger first; one
-            answer when the challenger lost the first, none when the model failed.
+            answer when the challenger lost the first. A comparison that failed is not kept.
         winner: Id of the attempt that is the best after it: the challenger only if it won twice.
         rationale: Why, in the model's words.
     """

@@ -133,7 +133,7 @@ async def plan(state: PlannerState, runtime: Runtime[Context]) -> dict[str, Any]
     """
     context = context_of(runtime)
     library = await asyncio.to_thread(load_library)
-    model = RoleModel("planner", context, context.max_seconds, context.max_tokens)
+    model = RoleModel("planner", context, context.max_seconds, _tokens_left(state, context))
     dialogue = state.get("dialogue", [])
     own = loaded_skills(dialogue)
     wanted = _wanted(context)
@@ -235,6 +235,15 @@ def _wanted(context: Context) -> int:
     if context.max_images is not None:
         images = min(images, context.max_images)
     return prompts_wanted(context, images)
+
+
+def _tokens_left(state: PlannerState, context: Context) -> int | None:
+    """Returns the tokens that the planner's calls so far have left; None without a limit."""
+    if context.max_tokens is None:
+        return None
+    used = state.get("usage", {}).values()
+    spent = sum(item["input_tokens"] + item["output_tokens"] for item in used)
+    return max(0, context.max_tokens - spent)
 
 
 def _may_call_again(state: PlannerState, context: Context) -> bool:

@@ -238,6 +238,14 @@ async def test_no_call_begins_once_the_tokens_are_used_up(world, budget):
     assert await artifact_store().load(result["image"])
 
 
+async def test_a_planner_that_has_used_the_tokens_up_leaves_the_prompt_as_it_is(world):
+    world.script.skills = ["spatial-layout", "text-rendering"]
+    result = await world.run(CAT, max_tokens=20)
+    assert world.script.calls["planner"] == 2
+    assert result["attempts"][0]["prompt"] == CAT
+    assert result["stopped_because"] == "max_tokens"
+
+
 async def test_tokens_of_earlier_turns_do_not_count(world):
     first = await world.run(CAT, max_tokens=100)
     second = await world.run("a dog", max_tokens=100)
