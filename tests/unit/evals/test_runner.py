@@ -209,7 +209,8 @@ async def test_a_dead_endpoint_stops_the_run_instead_of_burning_the_set(bench, w
     outcome = await bench.run(strategy="single", concurrency=2)
     assert "connection refused" in outcome.stopped
     rows = read_rows(bench.out)
-    assert breaker.IN_A_ROW <= len(outcome.failed) <= breaker.IN_A_ROW + 2
+    # A sample that was begun before and works may come in between, and the count begins again.
+    assert breaker.IN_A_ROW <= len(outcome.failed) <= 2 * breaker.IN_A_ROW + 2
     assert outcome.left == 50 - len(rows)
     # The endpoint is back.
     world.generator.fail = lambda number: None
