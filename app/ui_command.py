@@ -50,11 +50,12 @@ def ui(
 
     from .local_server import LocalServer, RunningElsewhereError
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _as_interrupt)
     try:
         server = LocalServer(get_settings(), port)
         with ExitStack() as stack:
+            # A shell's `&` has SIGINT ignored; ended by `kill`, the server must end as well.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                stack.callback(signal.signal, number, signal.signal(number, _as_interrupt))
             with console.status("Starting the server; this takes about ten seconds"):
                 stack.enter_context(server)
             _visit(_page_of(server.url), console, open_browser)
