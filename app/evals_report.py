@@ -52,6 +52,13 @@ def report(
     prices: Annotated[
         Path | None, typer.Option(help="Price table of your own (YAML), for costs in US dollars.")
     ] = None,
+    official: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Result of the benchmark's own scorer as DIR=FILE, where it does not lie in the "
+            "run's folder. May be given several times."
+        ),
+    ] = None,
     plots: Annotated[
         bool, typer.Option(help="Draw plots; needs the extra: pip install 'gems-graph[evals]'.")
     ] = True,
@@ -64,13 +71,15 @@ def report(
     Example: gems eval report runs/single runs/loop runs/gems --baseline single --out report
     """
     from ..evals.comparison import compare, load_run
+    from ..evals.official import read_places
     from ..evals.pricing import read_prices
     from ..evals.report import as_markdown, chapter, write
 
     table = read_prices(prices)
     unique = list(dict.fromkeys(folder.resolve() for folder in folders))
+    results = read_places(official or [], {str(folder): folder.resolve() for folder in folders})
     comparisons = compare(
-        [load_run(folder) for folder in unique],
+        [load_run(folder, results.get(folder)) for folder in unique],
         judge=judge.strip(),
         baseline=baseline.strip(),
         money=lambda row, manifest: table.of_usage(

@@ -19,6 +19,7 @@ from .averages import prompt_means
 from .errors import DataError
 from .ledger import read_judgments, read_manifest, read_rows
 from .manifest import Manifest
+from .official import Official, read_official
 from .records import Item, Judgment, Row
 from .statistics import Interval, Paired, mean_interval, paired, with_correction
 from .strategies import STRATEGIES
@@ -45,12 +46,14 @@ class Run:
         manifest: What was run with what.
         rows: One for each sample by its key, the last of several.
         judgments: By key, attempt and judge, the last of several.
+        official: What the benchmark's own scorer found; None where it has not been run.
     """
 
     folder: Path
     manifest: Manifest
     rows: Mapping[str, Row]
     judgments: Mapping[tuple[str, str, str], Judgment]
+    official: Official | None = None
 
     def judges(self) -> dict[str, int]:
         """Returns judge -> images that it judged."""
@@ -241,18 +244,24 @@ class Comparison:
         return self.task.judging == "truth"
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path, official: Path | None = None) -> Run:
     """Returns what a run's folder holds.
 
+    Args:
+        folder: The `--out` of a `gems eval run`.
+        official: The official scorer's result, where it does not lie in the folder.
+
     Raises:
-        InputError: There is no such folder, or no run in it.
+        InputError: There is no such folder, no run in it, or no task of its name.
         DataError: A file in it can't be read; names the line.
     """
     if not folder.is_dir():
         raise InputError(
             f"There is no folder {folder}.", hint="Give the --out of a `gems eval run`."
         )
-    return Run(folder, read_manifest(folder), read_rows(folder), read_judgments(folder))
+    manifest = read_manifest(folder)
+    scored = read_official(task_named(manifest["task"]), folder, official)
+    return Run(folder, manifest, read_rows(folder), read_judgments(folder), scored)
 
 
 def compare(

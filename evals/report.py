@@ -62,8 +62,8 @@ class Chapter:
     tables: tuple[Table, ...]
 
     def first_tables(self) -> list[Table]:
-        """Returns the tables that are printed: scores, costs, and what was published."""
-        return [table for table in self.tables if table.name in ("strategies", "costs")]
+        """Returns the tables that are printed: scores, the official scorer's, costs."""
+        return [table for table in self.tables if table.name in ("strategies", "official", "costs")]
 
 
 def chapter(comparison: Comparison) -> Chapter:
@@ -80,9 +80,11 @@ def chapter(comparison: Comparison) -> Chapter:
     several = len({f.name for found in figures.values() for f in found if not f.group}) > 1
     beside = report_tables.beside_published(comparison)
     settings = report_tables.settings(comparison)
+    scored = report_tables.official(comparison)
     pairs = sorted(comparison.pairs, key=lambda pair: (not pair.different, pair.corrected))
     tables = [
         report_tables.strategies(comparison),
+        *([scored] if scored else []),
         report_tables.costs(comparison),
         *([report_tables.pairs(comparison)] if comparison.pairs else []),
         *([report_tables.metrics(comparison, figures)] if several else []),
@@ -252,6 +254,17 @@ def _csv_lines(item: Chapter) -> Iterator[dict[str, Any]]:
                 "figure": f"samples_{name}",
                 "value": value,
             }
+        for found in arm.run.official.figures if arm.run.official else ():
+            yield {
+                "whose": "measured here",
+                "strategy": arm.name,
+                "figure": found.name,
+                "group": found.group,
+                "member": found.member,
+                "value": found.value,
+                "prompts": found.count,
+                "scored_by": "official scorer",
+            }
     for pair in comparison.pairs:
         name = f"{pair.first} - {pair.second}"
         yield line(pair.difference, strategy=name, figure="difference", scored_by=judge)
@@ -337,6 +350,10 @@ def _chapter_json(item: Chapter) -> dict[str, Any]:
                     if comparison.costs[arm.name][cost]
                 },
                 "figures": [asdict(found) for found in item.figures[arm.name]],
+                "official": [
+                    asdict(found)
+                    for found in (arm.run.official.figures if arm.run.official else ())
+                ],
             }
             for arm in comparison.arms
         ],

@@ -314,6 +314,41 @@ def metrics(comparison: Comparison, figures: Mapping[str, Sequence[Figure]]) -> 
     )
 
 
+def official(comparison: Comparison) -> Table | None:
+    """Returns what the benchmark's own scorer found; None where it has not been run."""
+    found = {arm.name: arm.run.official for arm in comparison.arms if arm.run.official is not None}
+    if not found:
+        return None
+    every = list(
+        dict.fromkeys(
+            (item.name, item.group, item.member)
+            for scored in found.values()
+            for item in scored.figures
+        )
+    )
+
+    def cell(arm: str, which: tuple[str, str, str]) -> str:
+        for item in found[arm].figures:
+            if (item.name, item.group, item.member) == which:
+                return f"{item.value:.4g}"
+        return NONE
+
+    return Table(
+        "official",
+        titled(
+            comparison,
+            "figures of the benchmark's own scorer, read from its result files "
+            f"({', '.join(sorted({scored.path.name for scored in found.values()}))}); they hold no "
+            "scores by prompt that could be resampled, so there are no intervals and no tests.",
+        ),
+        ("figure", "of", *(f"{name}>" for name in found)),
+        tuple(
+            (which[0], f"{which[1]} {which[2]}".strip(), *(cell(name, which) for name in found))
+            for which in every
+        ),
+    )
+
+
 def _around(arm: Arm, figure: Figure) -> str:
     """Returns the interval of a figure that is a mean over prompts; nothing for another kind."""
     found = [judgment for _, judgment in arm.judged]
@@ -343,6 +378,18 @@ def beside_published(comparison: Comparison) -> Table | None:
             "",
         )
         for arm in comparison.judged_arms
+    ]
+    rows += [
+        (
+            "measured here, official scorer",
+            str(arm.run.manifest.get("generator") or NONE),
+            arm.name,
+            score_text(arm.run.official.figures[0].value, best),
+            NONE,
+            "",
+        )
+        for arm in comparison.arms
+        if arm.run.official is not None and arm.run.official.figures
     ]
     rows += [
         (

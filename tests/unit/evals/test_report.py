@@ -366,6 +366,33 @@ def test_judgments_of_another_benchmark_are_named_as_such(tmp_path):
         chapter(compared(folder))
 
 
+def test_the_official_scorers_result_is_read_back_from_the_run_or_from_elsewhere(tmp_path, gems):
+    scores = {f"p{number:03}_0.png": 60.0 + number for number in range(5)} | {
+        "average_score_all": 62.0
+    }
+    runs = [
+        write_run(tmp_path / name, name, alike(1.0, 5), task="artimuse", judge="")
+        for name in ("single", "gems")
+    ]
+    (runs[0] / "artimuse.json").write_text(json.dumps(scores))
+    (tmp_path / "elsewhere.json").write_text(json.dumps(dict.fromkeys(scores, 70.0)))
+    done = gems(
+        *("eval", "report", *map(str, runs), "--format", "csv"),
+        *("--official", f"{runs[1]}={tmp_path / 'elsewhere.json'}"),
+    )
+    assert done.code == 0, done.err
+    assert "figures of the benchmark's own scorer" in done.out
+    lines = csv.DictReader((tmp_path / "eval-report" / "figures.csv").read_text().splitlines())
+    found = {
+        line["strategy"]: float(line["value"])
+        for line in lines
+        if line["scored_by"] == "official scorer" and not line["group"]
+    }
+    assert found == {"single": 62.0, "gems": 70.0}
+    assert gems("eval", "report", runs[0], "--official", tmp_path / "none.json").code == 2
+    assert gems("eval", "report", *runs, "--official", "other=x.json").code == 2
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
