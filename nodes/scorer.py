@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
 
 from ..graph.budget import stop_reason
 from ..graph.context import Context, context_of
@@ -34,6 +35,9 @@ async def scorer(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     others = [item for item in attempts_of_turn(state) if item["round"] != state["round"]]
     best = best_attempt([*others, *scored])
     update: dict[str, Any] = {"attempts": scored}
+    if state.get("comparisons"):
+        # The run had ended and was sent on, by a fork: those attempts are not all there is now.
+        update["comparisons"] = Overwrite([])
     if best is not None:
         update["best"] = best["id"]
         update["score"] = best["score"]

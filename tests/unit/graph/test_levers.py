@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gems.errors import ModelError
+from gems.graph.build import build_graph
 from gems.memory.artifacts import artifact_store
 from gems.nodes.variety import ALIKE, likeness
 
@@ -327,6 +328,19 @@ async def test_without_a_tie_nothing_is_compared(world):
     assert "selector" not in world.script.calls
     assert result["best"] == "t1r2c1"
     assert (await world.state()).values["comparisons"] == []
+
+
+async def test_comparisons_of_a_run_that_was_sent_on_decide_nothing_any_more(world):
+    settings = {"candidates": 2, "selection": "pairwise"}
+    world.script.verdict = lambda question, round_: "yes" if round_ == 2 else "no"
+    first = await world.run(CAT, max_rounds=1, **settings)
+    assert (await world.state()).values["comparisons"]
+    graph = build_graph(checkpointer=world.saver)
+    config = {"configurable": {"thread_id": "thread"}}
+    await graph.aupdate_state(config, {"stopped_because": ""}, as_node="review")
+    result = await world.run(None, max_rounds=2, **settings)
+    assert first["best"].startswith("t1r1")
+    assert result["best"].startswith("t1r2")
 
 
 async def test_comparisons_are_bounded_and_keep_to_the_budget(world):
