@@ -8,8 +8,9 @@ ROOMS := app evals evidence graph memory models nodes sandbox show skills
 PAGE_NOTE := test -f app/ui/dist/index.html \
 	|| echo "The page under /ui was not built (no npm registry?); 'make page' says why."
 TESTS ?=
+BENCH ?=
 
-.PHONY: demo test check lint types install install-dev constraints page drawing clean help
+.PHONY: demo bench test check lint types install install-dev constraints page drawing clean help
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,6 +19,9 @@ demo: $(VENV)/.installed ## Install, and run the main job in the offline sandbox
 	@mkdir -p out
 	$(BIN)/gems generate "three red cubes to the left of a blue ball, under a sign that says OPEN" \
 		--seed 1 --out out/demo.png
+
+bench: $(VENV)/.installed ## Compare the strategies on the sandbox's prompts (BENCH="--prompts 400")
+	$(BIN)/python benchmarks/strategies.py $(BENCH)
 
 test: $(VENV)/.installed-dev ## Install the test extras and run lint, types and the whole suite
 	$(MAKE) --no-print-directory lint types
