@@ -1,7 +1,8 @@
 import { ArtifactImage } from "../parts/ArtifactImage";
 import { Icon } from "../parts/Icon";
 import { nameOf } from "../records";
-import { bestAttempt, statusOf } from "../run/status";
+import type { Attempt } from "../records";
+import { shownAttempt, statusOf } from "../run/status";
 import type { RunView } from "../run/view";
 import { Downloads } from "./Downloads";
 import { RequirementList } from "./RequirementList";
@@ -16,7 +17,7 @@ const SHOWN_SIDE = 1280;
 
 /** The best image so far, where the run is, and what the image meets. */
 export function ResultPanel({ view, onAgain }: Props) {
-  const best = bestAttempt(view);
+  const best = shownAttempt(view);
   const running = view.phase === "running";
   const failedInside = (view.values.stopped_because ?? "").endsWith("_failed");
   return (
@@ -57,7 +58,7 @@ export function ResultPanel({ view, onAgain }: Props) {
             />
             <figcaption className="muted">
               {nameOf(best, view.values.attempts ?? [])}
-              {view.phase !== "done" && ", the best so far"}
+              {noteOf(view, best)}
             </figcaption>
           </figure>
           <div className="result-side">
@@ -98,6 +99,11 @@ export function ResultPanel({ view, onAgain }: Props) {
       )}
     </section>
   );
+}
+
+function noteOf(view: RunView, shown: Attempt): string {
+  if (view.phase === "done") return "";
+  return shown.verdicts.length === 0 ? ", being checked" : ", the best so far";
 }
 
 function Welcome() {

@@ -48,6 +48,13 @@ export function bestAttempt(view: RunView): Attempt | undefined {
   return chosen ?? bestOf(scored) ?? attempts.at(-1) ?? view.values.attempts?.at(-1);
 }
 
+/** The attempt to look at: while a run goes on the one that is being checked, else the best. */
+export function shownAttempt(view: RunView): Attempt | undefined {
+  const newest = attemptsOfTurn(view).at(-1);
+  const isChecked = view.phase !== "running" || newest === undefined || newest.verdicts.length > 0;
+  return isChecked ? bestAttempt(view) : newest;
+}
+
 /** Returns where the run is, for everybody and for screen readers; empty when there is none. */
 export function statusOf(view: RunView): string {
   const round = view.values.round ?? 1;

@@ -274,7 +274,7 @@ async function poll(
 ): Promise<void> {
   try {
     const state = await client().threads.getState(id, undefined, { signal });
-    apply(signal, { kind: "checkpoint", values: state.values ?? {} });
+    apply(signal, { kind: "checkpoint", values: state.values ?? {}, next: state.next });
   } catch {
     // The stream says it if the server is gone.
   }

@@ -49,7 +49,7 @@ export type Change =
   | { kind: "reset"; thread: string | null }
   | { kind: "started"; thread: string; values: State; settings: Settings; began: number }
   | { kind: "run"; run: string }
-  | { kind: "checkpoint"; values: State }
+  | { kind: "checkpoint"; values: State; next: string[] }
   | { kind: "task began"; id: string; name: string }
   | { kind: "task ended"; id: string; name: string; verdicts: AttemptVerdict[] }
   | { kind: "step"; attempt: string; step: number; steps: number }
@@ -81,7 +81,11 @@ export function change(view: RunView, next: Change): RunView {
     case "run":
       return { ...view, run: next.run };
     case "checkpoint":
-      return { ...view, values: { ...view.values, ...next.values } };
+      return {
+        ...view,
+        values: { ...view.values, ...next.values },
+        last: next.next[0] ?? view.last,
+      };
     case "task began":
       return { ...view, working: { ...view.working, [next.id]: next.name }, last: next.name };
     case "task ended": {
@@ -125,7 +129,8 @@ export function readEvent(event: string, data: unknown): Change | undefined {
     return { kind: "run", run: record["run_id"] };
   }
   if (event === "checkpoints" && typeof record["values"] === "object" && record["values"] !== null) {
-    return { kind: "checkpoint", values: record["values"] as State };
+    const next = Array.isArray(record["next"]) ? record["next"].map(String) : [];
+    return { kind: "checkpoint", values: record["values"] as State, next };
   }
   if (event === "custom" && record["event"] === "progress") {
     return {
