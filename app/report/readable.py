@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage
 from pydantic import TypeAdapter, ValidationError
 
 from ...memory.experiences import Lesson
-from ...records import Attempt, Experience, Requirement, RoleUsage, Usage
+from ...records import Attempt, Comparison, Experience, Requirement, RoleUsage, Usage
 
 
 @dataclass
@@ -32,6 +32,7 @@ class Readable:
         attempts: Every attempt, in order.
         requirements: Every requirement of the thread, the current ones last worded.
         current: Ids of the latest turn's requirements.
+        comparisons: Attempts that tied, compared side by side.
         experiences: What each round taught.
         digest: What earlier turns taught.
         lessons: What was recalled from other runs.
@@ -53,6 +54,7 @@ class Readable:
     attempts: list[Attempt] = field(default_factory=list)
     requirements: list[Requirement] = field(default_factory=list)
     current: list[str] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
     experiences: list[Experience] = field(default_factory=list)
     digest: str = ""
     lessons: list[Lesson] = field(default_factory=list)
@@ -79,6 +81,7 @@ def readable(values: Mapping[str, Any]) -> Readable:
     made.requirements = list({item["id"]: item for item in [*asked, *current]}.values())
     made.current = [item["id"] for item in current]
     made.experiences = _many(values.get("experiences"), Experience, made)
+    made.comparisons = _many(values.get("comparisons"), Comparison, made)
     made.lessons = _many(values.get("lessons"), Lesson, made)
     made.skills = _many(values.get("skills"), str, made)
     made.notices = _many(values.get("notices"), str, made)

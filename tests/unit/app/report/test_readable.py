@@ -81,6 +81,16 @@ WHOLE: dict[str, Any] = {
     "messages": [{"type": "human", "content": [{"type": "text", "text": "a cat"}]}],
     "stretches": [[1.0, 2.5]],
     "notices": ["a notice"],
+    "comparisons": [
+        {
+            "turn": 1,
+            "incumbent": "t1r1c1",
+            "challenger": "t1r2c1",
+            "answers": ["neither"],
+            "winner": "t1r1c1",
+            "rationale": "Both are <fine>.",
+        }
+    ],
 }
 
 
@@ -130,6 +140,8 @@ async def test_neither_credentials_nor_paths_of_a_server_get_out(world: World) -
     assert "/srv/" not in html
     assert "gems:http://***@host" in html
     assert "It waits for a person" in html
+    said = " ".join(read_html(html).text.split())
+    assert "t1r2c1 against t1r1c1: t1r1c1 is the best. Both are <fine>." in said
 
 
 def test_settings_out_of_a_servers_metadata() -> None:
