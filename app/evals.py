@@ -144,8 +144,8 @@ def run(
     checkpoint. Every prompt has a row in DIR/results.jsonl and an image in DIR/images, where the
     official scorer looks for it; what failed has a row that says why.
 
-    Exit code: 0 when every prompt has an image, 3 when some failed or are left, 1 when the run
-    stopped because everything failed, 2 on wrong usage, 130 after Ctrl-C.
+    Exit code: 0 when every prompt has an image, 3 when some failed (judgments, too) or are left, 1
+    when the run stopped because everything failed, 2 on wrong usage, 130 after Ctrl-C.
     """
     from ..evals.order import Order
     from ..evals.plan import read_seeds, read_shard
@@ -196,7 +196,7 @@ def run(
         _conclude(outcome, out)
     if outcome.stopped and not outcome.tally.done - outcome.tally.failed:
         raise typer.Exit(FAILED)
-    if outcome.failed or outcome.left or outcome.stopped:
+    if outcome.failed or outcome.left or outcome.stopped or outcome.tally.judge_failed:
         raise typer.Exit(UNMET)
 
 
@@ -381,6 +381,8 @@ def _conclude(outcome: Outcome, out: Path) -> None:
         _say_rows(outcome.cut_short)
     if outcome.failed or outcome.cut_short:
         _say("They are made again by the same command with --retry-failed.")
+    if outcome.tally.judge_failed:
+        _say(f"{outcome.tally.judge_failed} judgments failed: gems eval judge --retry-failed")
     if outcome.left:
         _say(f"{outcome.left} are left: the same command goes on.")
     for path in outcome.exported:
