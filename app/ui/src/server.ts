@@ -48,7 +48,9 @@ export function onRefused(listener: Listener): () => void {
 /** `fetch` that tells the login when the server does not let a request in. */
 async function guardedFetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
   const response = await fetch(input, init);
-  if (response.status === 401) {
+  const sent = new Headers(init?.headers).get("Authorization");
+  // What was sent before the key was given says nothing about the key.
+  if (response.status === 401 && sent === (credentials()["Authorization"] ?? null)) {
     const said = await detailOf(response.clone());
     for (const listener of listeners) listener(said);
   }

@@ -6,6 +6,11 @@ import { SettingsForm } from "../settings/SettingsForm";
 import { settingsOf } from "../settings/schema";
 import type { Assistants } from "../settings/useAssistants";
 
+/** A prompt that was chosen elsewhere; each choice is an object of its own. */
+export interface Draft {
+  text: string;
+}
+
 interface Props {
   assistants: Assistants;
   running: boolean;
@@ -13,18 +18,20 @@ interface Props {
   /** The prompt of the open thread. */
   prompt: string;
   thread: string | null;
+  draft: Draft | null;
   onGenerate: (prompt: string, settings: Settings, assistant: string) => void;
   onStop: () => void;
 }
 
 /** The prompt and the settings of the next run. */
 export function Composer(props: Props) {
-  const { assistants, running, stopping, thread, onGenerate, onStop } = props;
+  const { assistants, running, stopping, thread, draft, onGenerate, onStop } = props;
   const [prompt, setPrompt] = useState("");
   const [chosen, setChosen] = useState("");
   const [entered, setEntered] = useState<Record<string, string>>({});
   const form = useRef<HTMLFormElement>(null);
   const settings = useRef<HTMLDetailsElement>(null);
+  const box = useRef<HTMLTextAreaElement>(null);
   const preset = assistants.presets.find((item) => item.id === chosen) ?? assistants.presets[0];
   const fields = useMemo(() => preset?.fields ?? [], [preset]);
 
@@ -41,6 +48,12 @@ export function Composer(props: Props) {
       setPrompt(props.prompt);
     }
   }, [thread, props.prompt]);
+
+  useEffect(() => {
+    if (draft === null) return;
+    setPrompt(draft.text);
+    box.current?.focus();
+  }, [draft]);
 
   function submit(event: FormEvent) {
     event.preventDefault();
@@ -59,6 +72,7 @@ export function Composer(props: Props) {
       <label htmlFor="prompt">Prompt</label>
       <textarea
         id="prompt"
+        ref={box}
         rows={2}
         dir="auto"
         maxLength={20_000}

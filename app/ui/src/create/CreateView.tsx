@@ -5,6 +5,7 @@ import { useRun } from "../run/useRun";
 import { useAssistants } from "../settings/useAssistants";
 import { AnswerPanel } from "./AnswerPanel";
 import { Composer } from "./Composer";
+import type { Draft } from "./Composer";
 import { CostPanel } from "./CostPanel";
 import { ResultPanel } from "./ResultPanel";
 import { RoundsPanel } from "./RoundsPanel";
@@ -22,6 +23,7 @@ export function CreateView({ thread, onThread }: Props) {
   const [view, actions] = useRun(thread, onThread, threads.reload);
   const assistants = useAssistants();
   const [stopping, setStopping] = useState(false);
+  const [draft, setDraft] = useState<Draft | null>(null);
   const running = view.phase === "running";
 
   useEffect(() => {
@@ -47,6 +49,7 @@ export function CreateView({ thread, onThread }: Props) {
           stopping={stopping}
           prompt={view.values.prompt ?? ""}
           thread={thread}
+          draft={draft}
           onGenerate={actions.start}
           onStop={stop}
         />
@@ -62,7 +65,11 @@ export function CreateView({ thread, onThread }: Props) {
             onAnswer={actions.answer}
           />
         )}
-        <RoundsPanel view={view} onFork={actions.fork} />
+        <RoundsPanel
+          view={view}
+          onFork={actions.fork}
+          onUse={(attempt) => setDraft({ text: attempt.prompt })}
+        />
         <CostPanel view={view} />
       </main>
     </div>

@@ -14,12 +14,13 @@ interface Props {
   view: RunView;
   onCompare: () => void;
   onFork: () => void;
+  onUse: () => void;
 }
 
 const THUMBNAIL_SIDE = 512;
 
 /** One attempt: its image, its verdicts, how the prompt changed and what the round taught. */
-export function RoundArticle({ attempt, before, view, onCompare, onFork }: Props) {
+export function RoundArticle({ attempt, before, view, onCompare, onFork, onUse }: Props) {
   const id = useId();
   const all = view.values.attempts ?? [];
   const experience = (view.values.experiences ?? []).find(
@@ -69,6 +70,9 @@ export function RoundArticle({ attempt, before, view, onCompare, onFork }: Props
               Continue from here
             </button>
           )}
+          <button type="button" onClick={onUse}>
+            Use as input
+          </button>
         </div>
       </div>
     </article>

@@ -1,5 +1,6 @@
 import { useState } from "react";
 
+import type { Attempt } from "../records";
 import type { RunView } from "../run/view";
 import type { ForkChoice } from "../run/fork";
 import { CompareDialog } from "./CompareDialog";
@@ -9,12 +10,14 @@ import { RoundArticle } from "./RoundArticle";
 interface Props {
   view: RunView;
   onFork: (choice: ForkChoice) => Promise<void>;
+  /** Takes an attempt's prompt as the next one. */
+  onUse: (attempt: Attempt) => void;
 }
 
 type Open = { dialog: "compare" | "fork"; attempt: string } | null;
 
 /** Every attempt of the thread, the newest last. */
-export function RoundsPanel({ view, onFork }: Props) {
+export function RoundsPanel({ view, onFork, onUse }: Props) {
   const [open, setOpen] = useState<Open>(null);
   const attempts = view.values.attempts ?? [];
   const chosen = attempts.find((item) => item.id === open?.attempt);
@@ -30,6 +33,7 @@ export function RoundsPanel({ view, onFork }: Props) {
           view={view}
           onCompare={() => setOpen({ dialog: "compare", attempt: attempt.id })}
           onFork={() => setOpen({ dialog: "fork", attempt: attempt.id })}
+          onUse={() => onUse(attempt)}
         />
       ))}
       {open?.dialog === "compare" && chosen !== undefined && (
@@ -47,11 +51,8 @@ export function RoundsPanel({ view, onFork }: Props) {
   );
 }
 
-/** The attempt that a prompt is compared with: the first one of the round before. */
-function beforeOf(
-  attempts: NonNullable<RunView["values"]["attempts"]>,
-  index: number,
-): (typeof attempts)[number] | undefined {
+/** The attempt that a prompt is compared with: the last one of the round before. */
+function beforeOf(attempts: Attempt[], index: number): Attempt | undefined {
   const own = attempts[index];
   return attempts.slice(0, index).findLast((item) => {
     return own !== undefined && (item.round !== own.round || item.turn !== own.turn);
