@@ -128,26 +128,27 @@ def _mixtures(comparison: Comparison) -> list[str]:
         for _, what, values in told
         if len({repr(value) for value in values.values()}) > 1
     ]
-    dirty = [arm.name for arm in arms if (arm.run.manifest.get("source") or {}).get("dirty")]
+    dirty = [arm.name for arm in arms if (_field(arm, "source") or {}).get("dirty")]
     if dirty:
         found.append(f"The source had uncommitted changes when these ran: {', '.join(dirty)}.")
     return found
 
 
+def _field(arm: Arm, name: str) -> Any:
+    """Returns a field of a manifest; None where it was written without it."""
+    return arm.run.manifest.get(name)
+
+
 def _of(arms: Sequence[Arm], name: str) -> dict[str, Any]:
-    return {arm.name: arm.run.manifest.get(name) for arm in arms}
+    return {arm.name: _field(arm, name) for arm in arms}
 
 
 def _commits(arms: Sequence[Arm]) -> dict[str, Any]:
-    return {
-        arm.name: ((arm.run.manifest.get("source") or {}).get("commit") or "")[:12] for arm in arms
-    }
+    return {arm.name: ((_field(arm, "source") or {}).get("commit") or "")[:12] for arm in arms}
 
 
 def _data(arms: Sequence[Arm]) -> dict[str, Any]:
-    return {
-        arm.name: ((arm.run.manifest.get("data") or {}).get("sha256") or "")[:12] for arm in arms
-    }
+    return {arm.name: ((_field(arm, "data") or {}).get("sha256") or "")[:12] for arm in arms}
 
 
 def _sizes(arms: Sequence[Arm]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ MOST_GROUPS = 14
 
 DOTS_PER_INCH = 160
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,
@@ -156,10 +156,11 @@ def _figures(chapter: Chapter) -> Iterator[tuple[str, Figure, str, str]]:
 
 def _new(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
     # Room for the legend is found by the layout; the note on a simulation stands below it.
-    figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))  # type: ignore[union-attr]  # set above
+    layout = ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97))
+    figure = Figure(figsize=(width, height), layout=layout)
     axes = figure.subplots(1, columns, squeeze=False, sharey=True)
     return figure, list(axes[0])
 

@@ -254,15 +254,15 @@ def _csv_lines(item: Chapter) -> Iterator[dict[str, Any]]:
                 "figure": f"samples_{name}",
                 "value": value,
             }
-        for found in arm.run.official.figures if arm.run.official else ():
+        for scored in arm.run.official.figures if arm.run.official else ():
             yield {
                 "whose": "measured here",
                 "strategy": arm.name,
-                "figure": found.name,
-                "group": found.group,
-                "member": found.member,
-                "value": found.value,
-                "prompts": found.count,
+                "figure": scored.name,
+                "group": scored.group,
+                "member": scored.member,
+                "value": scored.value,
+                "prompts": scored.count,
                 "scored_by": "official scorer",
             }
     for pair in comparison.pairs:

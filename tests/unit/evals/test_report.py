@@ -367,9 +367,8 @@ def test_judgments_of_another_benchmark_are_named_as_such(tmp_path):
 
 
 def test_the_official_scorers_result_is_read_back_from_the_run_or_from_elsewhere(tmp_path, gems):
-    scores = {f"p{number:03}_0.png": 60.0 + number for number in range(5)} | {
-        "average_score_all": 62.0
-    }
+    scores = {f"p{number:03}_0.png": 60.0 + number for number in range(5)}
+    scores["average_score_all"] = 62.0
     runs = [
         write_run(tmp_path / name, name, alike(1.0, 5), task="artimuse", judge="")
         for name in ("single", "gems")
