@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
+from browser.visit import settled
 from playwright.async_api import Page
 
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice")
@@ -24,6 +25,7 @@ async def violations(page: Page, **options: Any) -> list[str]:
         page: As it stands now.
         **options: Of `axe.run`, beside the tags.
     """
+    await settled(page)
     await page.evaluate(_axe.axe_script)
     found = await page.evaluate(
         "options => axe.run(options)",

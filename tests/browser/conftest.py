@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import httpx
 import pytest
 import pytest_asyncio
 from browser.threads import Thread, make_thread
@@ -137,6 +139,16 @@ class House(LangGraphServer):
         self._admit(name for name in self.keys if name != user)
         yield
         self._admit(self.keys)
+
+    async def admits(self, user: str) -> None:
+        """Waits until the server has read that the user's key is good again."""
+        headers = {"Authorization": f"Bearer {self.keys[user]}"}
+        async with httpx.AsyncClient(base_url=self.url, headers=headers) as client:
+            for _ in range(100):
+                if (await client.get("/skills")).status_code == 200:
+                    return
+                await asyncio.sleep(0.1)
+        raise AssertionError("the server does not take the key again")
 
     def _admit(self, users: Iterable[str]) -> None:
         self._file.write_text("".join(f"{self._lines[name]}\n" for name in users))

@@ -129,10 +129,18 @@ async def fill(field: Locator, value: Any) -> None:
 
 
 async def is_loaded(image: Locator) -> bool:
-    """Returns whether an image really is there: decoded, with pixels."""
+    """Waits for an image to be there: decoded, with pixels. Returns whether it came."""
     await expect(image).to_be_visible()
     loaded: bool = await image.evaluate(
-        "async element => { await element.decode(); return element.naturalWidth > 0 }"
+        """async (element) => {
+          const end = Date.now() + 15000;
+          while (!element.complete || element.naturalWidth === 0) {
+            if (Date.now() > end) return false;
+            await new Promise((resolve) => setTimeout(resolve, 20));
+          }
+          await element.decode();
+          return true;
+        }"""
     )
     return loaded
 

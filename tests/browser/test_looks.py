@@ -13,7 +13,7 @@ from browser.conftest import House
 from browser.gems_page import ACCEPTED, GemsPage, address, is_loaded, overflow
 from browser.test_logins import log_in
 from browser.threads import Thread, make_thread
-from browser.visit import DESKTOP, PHONE, Visits
+from browser.visit import DESKTOP, PHONE, Visits, settled
 from playwright.async_api import Locator, Page, expect
 from servers.langgraph_server import LangGraphServer
 from servers.painter_server import PainterServer
@@ -41,16 +41,26 @@ async def carols_page(house: House, visits: Visits, thread: str = "", **options:
 def changing(page: Page) -> list[Locator]:
     """Returns what is another in each run: times, seconds, ids."""
     return [
-        page.locator("time"),
-        page.get_by_text(re.compile(r"\d\s?(s|ms|seconds)\b")),
-        page.get_by_text(re.compile("[0-9a-f]{8}-[0-9a-f]{4}-")),
+        page.get_by_text(re.compile(r"\d (s|min)\b")),
+        page.get_by_text(re.compile(r"\d\d:\d\d")),
+        page.get_by_role("region", name="Cost").locator("td:last-child"),
     ]
 
 
 async def look(page: Page, *, whole: bool = False) -> bytes:
+    await settled(page)
     return await page.screenshot(
         mask=changing(page), mask_color="#808080", animations="disabled", full_page=whole
     )
+
+
+async def shown(page: Page) -> None:
+    """Waits for a finished thread, with all of its images."""
+    await GemsPage(page).finish(ACCEPTED)
+    for image in await page.get_by_role("main").get_by_role("img").all():
+        await image.scroll_into_view_if_needed()
+        assert await is_loaded(image)
+    await page.evaluate("() => { document.activeElement.blur(); window.scrollTo(0, 0) }")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -68,12 +78,7 @@ async def test_as_stored(
     screenshot.compare(await look(page), f"empty-{width}-{scheme}", tmp_path)
 
     await page.goto(address(house.url, carols.id))
-    gems = GemsPage(page)
-    await gems.finish(ACCEPTED)
-    for image in await page.get_by_role("main").get_by_role("img").all():
-        await image.scroll_into_view_if_needed()
-        assert await is_loaded(image)
-    await page.evaluate("() => { document.activeElement.blur(); window.scrollTo(0, 0) }")
+    await shown(page)
     screenshot.compare(await look(page, whole=True), f"finished-{width}-{scheme}", tmp_path)
 
 
@@ -81,21 +86,24 @@ async def test_a_broken_layout_would_be_noticed(
     house: House, carols: Thread, visits: Visits, tmp_path: Path
 ) -> None:
     """The stored screenshots catch what may happen to a layout."""
-    page = await carols_page(house, visits)
+    page = await carols_page(house, visits, carols.id)
     gems = GemsPage(page)
-    await expect(gems.prompt).to_be_visible()
+    await shown(page)
     for locator, style in (
         (gems.button("Generate"), "visibility: hidden"),
-        (gems.prompt, "margin-left: 60px"),
+        (gems.image, "visibility: hidden"),
+        (gems.round(2), "margin-left: 12px"),
         (gems.threads, "display: none"),
         (page.get_by_role("heading", level=1), "font-size: 60px"),
     ):
-        before = await locator.first.get_attribute("style")
-        await locator.first.evaluate("(e, style) => e.style.cssText = style", style)
+        element = await locator.element_handle()  # a hidden one can't be found by its role
+        assert element is not None
+        kept = await element.get_attribute("style") or ""
+        await element.evaluate("(element, style) => { element.style.cssText = style }", style)
         with pytest.raises(AssertionError, match="looks different"):
-            screenshot.compare(await look(page), "empty-desktop-light", tmp_path)
-        await locator.first.evaluate("(e, style) => e.style.cssText = style", before or "")
-    screenshot.compare(await look(page), "empty-desktop-light", tmp_path)
+            screenshot.compare(await look(page, whole=True), "finished-desktop-light", tmp_path)
+        await element.evaluate("(element, style) => { element.style.cssText = style }", kept)
+    screenshot.compare(await look(page, whole=True), "finished-desktop-light", tmp_path)
 
 
 @pytest.mark.parametrize("width", [360, PHONE, 768, DESKTOP])

@@ -139,6 +139,7 @@ async def test_a_slightly_different_font_is_the_same_and_a_broken_layout_is_not(
         "",
         "body { text-rendering: geometricPrecision; -webkit-text-stroke: 0.3px }",
         "h1, p { position: relative; left: 0.4px; top: 0.4px }",
+        "body { letter-spacing: 0.02px }",
         "body { color: #333 }",
     ):
         found = screenshot.difference(await shot(page, html(style)), stored)
@@ -164,15 +165,15 @@ def test_a_mismatch_names_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         buffer = BytesIO()
         Image.new("RGB", (80, 80), color).save(buffer, "PNG")
         pictures[color] = buffer.getvalue()
-    monkeypatch.delenv("GEMS_RECORD_SCREENSHOTS", raising=False)
+    monkeypatch.setattr(screenshot, "RECORD", False)
     with pytest.raises(AssertionError, match="is stored"):
         screenshot.compare(pictures["white"], "page", tmp_path)
-    monkeypatch.setenv("GEMS_RECORD_SCREENSHOTS", "1")
+    monkeypatch.setattr(screenshot, "RECORD", True)
     screenshot.compare(pictures["white"], "page", tmp_path)
-    monkeypatch.delenv("GEMS_RECORD_SCREENSHOTS")
+    monkeypatch.setattr(screenshot, "RECORD", False)
     screenshot.compare(pictures["white"], "page", tmp_path)
     with pytest.raises(AssertionError, match="looks different") as caught:
         screenshot.compare(pictures["black"], "page", tmp_path)
-    for name in ("page.png", "stored/page.png", "page.difference.png"):
+    for name in ("page.png", "stored/page.webp", "page.difference.png"):
         assert str(tmp_path / name) in str(caught.value)
         assert (tmp_path / name).exists()

@@ -58,6 +58,19 @@ class Happened:
         assert not self.elsewhere, self.elsewhere
 
 
+async def settled(page: Page) -> None:
+    """Waits until what changes its colour or place has done so, and is painted."""
+    await page.evaluate(
+        """async () => {
+          const ends = document.getAnimations()
+            .filter((each) => each.effect.getComputedTiming().endTime !== Infinity)
+            .map((each) => each.finished.catch(() => {}));
+          await Promise.all(ends);
+          for (let n = 0; n < 2; n++) await new Promise(requestAnimationFrame);
+        }"""
+    )
+
+
 class Visits:
     """Opens pages; use through the fixture `visits`."""
 
