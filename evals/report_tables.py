@@ -15,7 +15,7 @@ from .averages import prompt_means
 from .breakdowns import Belief, Breakdown, Rounds
 from .comparison import COSTS, MET, Arm, Comparison
 from .published import caveat, published
-from .statistics import Interval, Paired, mean_interval
+from .statistics import SIGNIFICANT, Interval, Paired, mean_interval
 from .tasks.base import Figure
 
 NONE = "–"
@@ -448,8 +448,11 @@ def in_words(pair: Paired, best: float) -> str:
     shown = "p<0.001" if p < 0.001 else f"p={p_text(p)}"
     end = f"{shown}, {difference.count:,} prompts"
     if not pair.different:
+        # An interval without 0 is no finding where so many were looked at that one had to come up.
+        alone = not difference.low <= 0 <= difference.high and pair.p < SIGNIFICANT
+        why = f" once corrected for all comparisons (alone p={p_text(pair.p)})" if alone else ""
         return (
-            f"{pair.first} and {pair.second} can't be told apart: "
+            f"{pair.first} and {pair.second} can't be told apart{why}: "
             f"{difference_text(difference.value, best)} {unit(best)} "
             f"{difference_interval(difference, best)}, {end}."
         )
