@@ -14,9 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import InputError
-from . import evals_report
+from . import evals_lists, evals_report
 from .exit_codes import FAILED, UNMET
-from .tables import print_table
 from .threads import setting
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Start with: gems eval tasks, then gems eval run sandbox --out bench --limit 20",
 )
-
-app.command("report")(evals_report.report)
 
 _TASK = Annotated[str, typer.Argument(help="Name of the benchmark: gems eval tasks.")]
 _DIR = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run (its --out).")]
@@ -264,93 +261,10 @@ def status(folder: _DIR, as_json: _JSON = False) -> None:
         print_status(found, SHOWN_FAILURES)
 
 
-@app.command("tasks")
-def tasks(as_json: _JSON = False) -> None:
-    """List the benchmarks: how they are judged, and where their data is."""
-    from ..evals.tasks.registry import MODULES
-    from ..evals.tasks.registry import task as benchmark
-
-    found = [benchmark(name) for name in MODULES]
-    if as_json:
-        typer.echo(json.dumps([_plain_task(item) for item in found], indent=2))
-        return
-    print_table(
-        ("task", "title", "judged by", "samples>", "metric", "data", "licence"),
-        (
-            (
-                item.name,
-                item.title,
-                _JUDGED[item.judging],
-                item.samples,
-                item.metric,
-                item.source.repository or "shipped",
-                item.source.licence,
-            )
-            for item in found
-        ),
-        wide="title",
-    )
-
-
-_JUDGED = {
-    "judge": "a model (--judge)",
-    "truth": "the painter's truth",
-    "official": "its official scorer",
-    "portable": "a model, not comparable",
-}
-
-
-@app.command("strategies")
-def strategies(as_json: _JSON = False) -> None:
-    """List the strategies: which settings they are, and which row of the paper they rerun."""
-    from ..evals.strategies import STRATEGIES
-
-    if as_json:
-        typer.echo(
-            json.dumps(
-                [
-                    {
-                        "name": item.name,
-                        "says": item.says,
-                        "settings": dict(item.settings),
-                        "paper": item.paper,
-                    }
-                    for item in STRATEGIES.values()
-                ],
-                indent=2,
-            )
-        )
-        return
-    for item in STRATEGIES.values():
-        row = f"paper: {item.paper}" if item.paper else "not in the paper"
-        typer.echo(f"{item.name}  ({row})")
-        typer.echo(f"  {item.says}")
-        typer.echo(f"  {_settings(item.settings)}\n")
-    typer.echo(
-        "Settings that are not named have their default; --set changes any of them.", err=True
-    )
-
-
-@app.command("fetch-instructions")
-def fetch_instructions(task: _TASK) -> None:
-    """Say where a benchmark's data and official scorer are, and how to get and run them.
-
-    Nothing of them is part of this program; mind their licences.
-    """
-    from ..evals.tasks.registry import task as benchmark
-
-    found = benchmark(task)
-    source = found.source
-    lines = [found.title]
-    if source.repository:
-        lines.append(f"Repository: https://github.com/{source.repository}")
-    lines.append(f"Licence: {source.licence}")
-    lines += ["", *(f"{number}. {step}" for number, step in enumerate(source.steps, start=1))]
-    if source.scorer:
-        lines += ["", "Official scorer:", f"  {source.scorer}"]
-    if source.notes:
-        lines += ["", *(f"- {note}" for note in source.notes)]
-    typer.echo("\n".join(lines))
+app.command("report")(evals_report.report)
+app.command("tasks")(evals_lists.tasks)
+app.command("strategies")(evals_lists.strategies)
+app.command("fetch-instructions")(evals_lists.fetch_instructions)
 
 
 def _data_of(task: Task, given: Path | None) -> Path:
@@ -426,24 +340,6 @@ def _plain_tally(tally: Tally) -> dict[str, Any]:
         "judge_failed": tally.judge_failed,
         "cost": tally.cost,
     }
-
-
-def _plain_task(task: Task) -> dict[str, Any]:
-    return {
-        "name": task.name,
-        "title": task.title,
-        "judging": task.judging,
-        "samples": task.samples,
-        "metric": task.metric,
-        "best": task.best,
-        "size": list(task.size),
-        "repository": task.source.repository,
-        "licence": task.source.licence,
-    }
-
-
-def _settings(settings: Any) -> str:
-    return ", ".join(f"{name}={value}" for name, value in settings.items()) or "the defaults"
 
 
 def _say(text: str) -> None:
