@@ -98,7 +98,8 @@ def report(
         sys.stdout.buffer.write(printable(as_markdown(chapters, brief=True)).encode())
         sys.stdout.flush()
     Console(stderr=True, highlight=False).print(
-        Text(f"Wrote {len(files)} files to {printable(str(where))}"), soft_wrap=True
+        Text(f"Wrote {len(files)} file{'' if len(files) == 1 else 's'} to {printable(str(where))}"),
+        soft_wrap=True,
     )
 
 
@@ -118,4 +119,9 @@ def _show(item: Chapter) -> None:
     for text in item.findings[:SPOKEN]:
         console.print(Text(f"• {printable(text)}"))
     if len(item.findings) > SPOKEN:
-        console.print(Text(f"  {len(item.findings) - SPOKEN} more in report.md", style="dim"))
+        console.print(
+            Text(
+                f"  {len(item.findings) - SPOKEN} more in the table of differences (report.md)",
+                style="dim",
+            )
+        )
