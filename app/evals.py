@@ -16,7 +16,7 @@ from rich.markup import escape
 from ..errors import InputError
 from . import evals_lists, evals_report
 from .exit_codes import FAILED, UNMET
-from .threads import setting
+from .setting_option import setting
 
 if TYPE_CHECKING:
     from ..evals.order import Outcome

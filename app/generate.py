@@ -17,6 +17,7 @@ from ..errors import GemsError, InputError
 from ..settings import get_settings
 from .exit_codes import UNMET
 from .presets import preset_settings
+from .setting_option import SETTINGS, setting
 
 if TYPE_CHECKING:
     from ..graph.context import Context
@@ -86,6 +87,7 @@ def generate(
     review: Annotated[
         str, typer.Option(help="Ask me about: none, requirements, rounds or all.")
     ] = "none",
+    settings: SETTINGS = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
     ] = False,
@@ -122,10 +124,11 @@ def generate(
         "review": ("review", review),
     }
     # What was not asked for is left to the preset and, on a server, to its assistant.
-    settings = preset_settings(preset) | {
+    chosen = preset_settings(preset) | {
         name: value for name, (option, value) in values.items() if _was_given(command, option)
     }
-    context = check_context(settings)
+    chosen |= dict(setting(text) for text in settings or ())
+    context = check_context(chosen)
     if out is not None and not out.parent.is_dir():
         raise InputError(f"--out: there is no folder {out.parent}.", hint="Make it first.")
     run(
@@ -139,7 +142,7 @@ def generate(
         quiet=quiet,
         open_image=open_image,
         url=url,
-        settings=settings,
+        settings=chosen,
     )
 
 

@@ -14,6 +14,7 @@ import typer
 
 from ..errors import InputError
 from .generate import run
+from .setting_option import SETTINGS, setting
 from .tables import confirm, print_table, size_text, time_text
 
 if TYPE_CHECKING:
@@ -125,14 +126,7 @@ def fork(
         int | None,
         typer.Option("--rounds", "-r", help="Rounds at most, those before the fork included."),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="Any other setting of the run as NAME=VALUE, e.g. mllm=openai:gpt-5 or votes=3. "
-            "May be given several times.",
-        ),
-    ] = None,
+    settings: SETTINGS = None,
     out: _OUT = None,
     as_json: _JSON = False,
     quiet: _QUIET = False,
@@ -269,18 +263,3 @@ def _age(text: str) -> timedelta:
     if match is None:
         raise InputError(f"--older-than: {text!r} is no age.", hint="Give 45m, 12h, 30d or 8w.")
     return timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """Reads NAME=VALUE; a value that is JSON (a number, null) is taken as that, else as text.
-
-    Raises:
-        InputError: It is not of that form.
-    """
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set: {text!r} is not NAME=VALUE.", hint="For example: --set votes=3")
-    try:
-        return name.strip(), json.loads(value)
-    except ValueError:
-        return name.strip(), value

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic.fields import FieldInfo
 
 from ...graph.context import Context
+from ..setting_option import setting_text
 from .readable import Readable
 
 PACKAGES = ("gems-graph", "langgraph", "langchain-core", "chromadb", "pillow")
@@ -70,13 +71,11 @@ class Reproduction:
 
     Attributes:
         command: A command line for a shell.
-        beyond: Settings that the command line has no option for; `python` has them.
         python: The same run from Python.
         cautions: What it does not repeat.
     """
 
     command: str
-    beyond: list[str]
     python: str
     cautions: list[str]
 
@@ -141,10 +140,8 @@ def reproduction(state: Readable, context: Context, *, forked: bool) -> Reproduc
         if any(item["origin"] in ("caller", "reviewer") for item in asked)
         else []
     )
-    beyond = [name for name in changed if name not in OPTIONS and name not in _OWN_RULES]
     return Reproduction(
         _command(state, context, changed, given),
-        beyond,
         _python(state, changed, given),
         _cautions(state, context, changed, forked=forked),
     )
@@ -163,6 +160,11 @@ def _command(
     for name, option in OPTIONS.items():
         if name in changed:
             words += [option, str(changed[name])]
+    words += [
+        f"--set={setting_text(name, value)}"
+        for name, value in changed.items()
+        if name not in OPTIONS and name not in _OWN_RULES
+    ]
     if state.negative_prompt:
         words.append(f"--negative={state.negative_prompt}")
     for question in given:
