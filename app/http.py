@@ -91,7 +91,7 @@ async def get_artifact(request: Request, caller: Identity) -> Response:
       "200": {description: The image.}
       "206": {description: The bytes that Range asks for.}
       "304": {description: You have it already.}
-      "404": {description: There is none, or it is not yours.}
+      "404": {description: "There is none, or it is not yours."}
     """
     side, wanted = _size(request), _format(request)
     try:
