@@ -100,7 +100,7 @@ def compare(png: bytes, name: str, scratch: Path) -> None:
     seen = Image.open(io.BytesIO(png))
     if RECORD:
         STORED.mkdir(exist_ok=True)
-        seen.convert("RGB").save(kept, lossless=True, quality=100, method=6)
+        seen.convert("RGB").save(kept, lossless=True, method=4)
         return
     actual = scratch / f"{name}.png"
     actual.write_bytes(png)

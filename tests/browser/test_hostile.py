@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from browser.gems_page import GemsPage, overflow
+from browser.gems_page import GemsPage, is_loaded, overflow
 from browser.threads import make_thread
 from browser.visit import PHONE, Visits
 from langgraph_sdk import get_sync_client
@@ -43,7 +43,7 @@ async def is_harmless(page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_on_the_page_from_typing_to_history(
+async def test_from_typing_to_the_history_and_the_report(
     name: str, server: LangGraphServer, visits: Visits
 ) -> None:
     prompt = HOSTILE[name]
@@ -61,19 +61,12 @@ async def test_on_the_page_from_typing_to_history(
         await gems.round(1).get_by_role("button", name="Compare").click()
         await expect(gems.dialog).to_be_visible()
         await is_harmless(gems.page)
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_on_the_report(name: str, server: LangGraphServer, visits: Visits) -> None:
-    prompt = HOSTILE[name]
-    made = make_thread(server.url, prompt, max_rounds=2, generator="sandbox")
-    page = await visits.new(f"{server.url}/threads/{made.id}/report", width=PHONE)
-    await is_harmless(page)
-    assert prompt[:30] in await page.locator("body").inner_text()
-    assert await page.locator("script").count() == 0
-    for image in await page.get_by_role("img").all():
-        if await image.evaluate("element => element instanceof HTMLImageElement"):
-            assert await image.evaluate("element => element.naturalWidth") > 0
+    report = await visits.new(f"{server.url}/threads/{gems.thread}/report", width=PHONE)
+    await is_harmless(report)
+    assert prompt[:30] in await report.locator("body").inner_text()
+    assert await report.locator("script").count() == 0
+    for image in await report.locator("img").all():
+        assert await is_loaded(image)
 
 
 async def test_everything_that_a_state_can_hold(server: LangGraphServer, visits: Visits) -> None:
