@@ -1,7 +1,8 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 
 import { MemoryView } from "./browse/MemoryView";
 import { SkillsView } from "./browse/SkillsView";
+import type { Typed } from "./create/Composer";
 import { CreateView } from "./create/CreateView";
 import { Icon } from "./parts/Icon";
 import { LoginDialog } from "./parts/LoginDialog";
@@ -20,6 +21,7 @@ export function App() {
   const [refusal, setRefusal] = useState<string | null>(null);
   // A new key means another caller: everything is asked for anew.
   const [session, setSession] = useState(0);
+  const typed = useRef<Typed>({ prompt: "", entered: {} });
 
   useEffect(() => onRefused(setRefusal), []);
 
@@ -68,6 +70,7 @@ export function App() {
               className="quiet"
               onClick={() => {
                 forgetKey();
+                typed.current = { prompt: "", entered: {} };
                 renew();
               }}
             >
@@ -84,7 +87,12 @@ export function App() {
       ) : (
         <>
           {route.view === "create" && (
-            <CreateView key={session} thread={route.thread} onThread={goTo} />
+            <CreateView
+              key={session}
+              thread={route.thread}
+              onThread={goTo}
+              typed={typed.current}
+            />
           )}
           {route.view === "skills" && <SkillsView key={session} />}
           {route.view === "memory" && <MemoryView key={session} />}

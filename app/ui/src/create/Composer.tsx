@@ -11,7 +11,14 @@ export interface Draft {
   text: string;
 }
 
+/** What was typed; it outlives the composer, so that a look at the skills or a login loses nothing. */
+export interface Typed {
+  prompt: string;
+  entered: Record<string, string>;
+}
+
 interface Props {
+  typed: Typed;
   assistants: Assistants;
   running: boolean;
   stopping: boolean;
@@ -25,10 +32,10 @@ interface Props {
 
 /** The prompt and the settings of the next run. */
 export function Composer(props: Props) {
-  const { assistants, running, stopping, thread, draft, onGenerate, onStop } = props;
-  const [prompt, setPrompt] = useState("");
+  const { typed, assistants, running, stopping, thread, draft, onGenerate, onStop } = props;
+  const [prompt, setPrompt] = useState(typed.prompt);
   const [chosen, setChosen] = useState("");
-  const [entered, setEntered] = useState<Record<string, string>>({});
+  const [entered, setEntered] = useState(typed.entered);
   const form = useRef<HTMLFormElement>(null);
   const settings = useRef<HTMLDetailsElement>(null);
   const box = useRef<HTMLTextAreaElement>(null);
@@ -54,6 +61,10 @@ export function Composer(props: Props) {
     setPrompt(draft.text);
     box.current?.focus();
   }, [draft]);
+
+  useEffect(() => {
+    Object.assign(typed, { prompt, entered });
+  }, [typed, prompt, entered]);
 
   function submit(event: FormEvent) {
     event.preventDefault();

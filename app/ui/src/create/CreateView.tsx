@@ -5,7 +5,7 @@ import { useRun } from "../run/useRun";
 import { useAssistants } from "../settings/useAssistants";
 import { AnswerPanel } from "./AnswerPanel";
 import { Composer } from "./Composer";
-import type { Draft } from "./Composer";
+import type { Draft, Typed } from "./Composer";
 import { CostPanel } from "./CostPanel";
 import { ResultPanel } from "./ResultPanel";
 import { RoundsPanel } from "./RoundsPanel";
@@ -15,10 +15,11 @@ import { useThreads } from "./useThreads";
 interface Props {
   thread: string | null;
   onThread: (thread: string) => void;
+  typed: Typed;
 }
 
 /** The prompt, the run as it goes on, and the threads of before. */
-export function CreateView({ thread, onThread }: Props) {
+export function CreateView({ thread, onThread, typed }: Props) {
   const threads = useThreads();
   const [view, actions] = useRun(thread, onThread, threads.reload);
   const assistants = useAssistants();
@@ -44,6 +45,7 @@ export function CreateView({ thread, onThread }: Props) {
       <ThreadsNav threads={threads} current={thread} />
       <main id="main" tabIndex={-1}>
         <Composer
+          typed={typed}
           assistants={assistants}
           running={running}
           stopping={stopping}
