@@ -20,6 +20,7 @@ from servers.langgraph_server import LangGraphServer
 from servers.painter_server import PainterServer
 
 from gems.app.credentials import as_line, new_key
+from gems.app.page import DIST
 
 HERE = Path(__file__).parent
 
@@ -37,11 +38,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-def without_browser(error: chromium.NoChromiumError) -> NoReturn:
+def cannot_run(why: str) -> NoReturn:
     """Skips, saying why; in CI nobody would see that the tests did not run, so there it fails."""
     if os.environ.get("CI", "").lower() in ("", "0", "false"):
-        pytest.skip(str(error))
-    pytest.fail(f"CI must run the browser tests. {error}")
+        pytest.skip(why)
+    pytest.fail(f"CI must run the browser tests. {why}")
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,7 @@ def chromium_path() -> Path:
     try:
         return chromium.ensure()
     except chromium.NoChromiumError as error:
-        without_browser(error)
+        cannot_run(str(error))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -78,6 +79,13 @@ async def visits(browser: Browser) -> AsyncIterator[Visits]:
 
 
 @pytest.fixture(scope="session")
+def built_page() -> None:
+    """Sees to it that there is a page to look at."""
+    if not (DIST / "page.js").exists():
+        cannot_run("The page is not built (`make page`; it needs the npm registry).")
+
+
+@pytest.fixture(scope="session")
 def _painter() -> Iterator[PainterServer]:
     with PainterServer() as running:
         yield running
@@ -93,7 +101,7 @@ def painter(_painter: PainterServer) -> Iterator[PainterServer]:
 
 @pytest.fixture(scope="session")
 def _server(
-    tmp_path_factory: pytest.TempPathFactory, _painter: PainterServer
+    tmp_path_factory: pytest.TempPathFactory, _painter: PainterServer, built_page: None
 ) -> Iterator[LangGraphServer]:
     env = {"GEMS_GENERATOR": f"http:{_painter.url}"}
     with LangGraphServer(tmp_path_factory.mktemp("server"), env=env) as running:
@@ -155,7 +163,7 @@ class House(LangGraphServer):
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, built_page: None) -> Iterator[House]:
     """A server with logins for alice, bob and carol."""
     with House(tmp_path_factory.mktemp("house"), ("alice", "bob", "carol")) as running:
         yield running

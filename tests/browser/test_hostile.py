@@ -9,7 +9,7 @@ from browser.gems_page import GemsPage, is_loaded, overflow
 from browser.threads import make_thread
 from browser.visit import PHONE, Visits
 from langgraph_sdk import get_sync_client
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 from servers.langgraph_server import LangGraphServer
 
 pytestmark = pytest.mark.integration
@@ -80,6 +80,18 @@ async def test_everything_that_a_state_can_hold(server: LangGraphServer, visits:
     await is_harmless(gems.page)
     page = await visits.new(f"{server.url}/threads/{made.id}/report", width=PHONE)
     await is_harmless(page)
+
+
+async def test_an_injection_would_be_noticed(server: LangGraphServer, browser: Browser) -> None:
+    visits = Visits(browser)
+    gems = await GemsPage.open(visits, server.url, width=PHONE)
+    await is_harmless(gems.page)
+    main = gems.page.get_by_role("main")
+    await main.evaluate("(element, markup) => { element.innerHTML = markup }", MARKUP)
+    with pytest.raises(AssertionError):
+        await is_harmless(gems.page)
+    with pytest.raises(AssertionError, match="CSP: script-src"):
+        await visits.close()
 
 
 def poisoned(values: dict[str, object]) -> dict[str, object]:

@@ -215,6 +215,24 @@ async def test_a_failing_generator_is_said_and_tried_again(
     await expect(gems.alert).to_have_count(0)
 
 
+async def test_a_generator_that_fails_later_leaves_the_best_image(
+    server: LangGraphServer, painter: PainterServer, visits: Visits
+) -> None:
+    painter.allowed = 1
+    gems = await GemsPage.open(visits, server.url)
+    await gems.generate()
+    await expect(gems.status).to_have_text(re.compile(r"Round 2 of 4: generating"))
+    painter.fault = "page"
+    painter.allowed = None
+    await gems.finish(re.compile("^Best of 1 round: 5 of 6 requirements met"))
+    await expect(gems.alert).to_contain_text("where an image was due")
+    assert await is_loaded(gems.image)
+    painter.fault = ""
+    await gems.button("Try again").click()
+    await gems.finish(re.compile("^Accepted in round"))
+    await expect(gems.alert).to_have_count(0)
+
+
 async def test_a_setting_that_is_wrong_is_said(server: LangGraphServer, visits: Visits) -> None:
     gems = await GemsPage.open(visits, server.url)
     await gems.generate(Generator="nonsense")

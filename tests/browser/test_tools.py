@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from browser import screenshot
 from browser.accessibility import violations
-from browser.conftest import without_browser
+from browser.conftest import cannot_run
 from browser.visit import Visits
 from PIL import Image
 from playwright.async_api import Browser, Page
@@ -82,7 +82,7 @@ def test_a_missing_browser_is_a_skip_that_says_what_to_do(monkeypatch: pytest.Mo
     assert "apt-get install" in str(caught.value)
     assert "GEMS_TEST_CHROMIUM" in str(caught.value)
     with pytest.raises(pytest.skip.Exception, match="apt-get install"):
-        without_browser(caught.value)
+        cannot_run(str(caught.value))
 
 
 def test_a_missing_browser_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_a_missing_browser_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(chromium.NoChromiumError, match="/nowhere/chrome") as caught:
         chromium.ensure()
     with pytest.raises(pytest.fail.Exception, match="CI must run"):
-        without_browser(caught.value)
+        cannot_run(str(caught.value))
 
 
 async def test_what_happens_beside_a_visit_is_seen(browser: Browser, site: str) -> None:
