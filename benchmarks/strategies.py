@@ -65,6 +65,8 @@ def own_environment(folder: Path) -> dict[str, str]:
         "GEMS_MLLM": "sandbox",
         "GEMS_GENERATOR": "sandbox",
         "GEMS_EMBEDDINGS": "lexical",
+        # The same figures with and without the extra `ocr`: the sandbox's own eyes read its signs.
+        "GEMS_EVIDENCE": "off",
     }  # fmt: skip
 
 

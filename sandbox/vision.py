@@ -13,6 +13,7 @@ import io
 import threading
 import warnings
 from collections import OrderedDict
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -399,14 +400,15 @@ _MAX_PIXELS = 64_000_000
 _REMEMBERED = 128
 """Percepts kept by `look_bytes`; each is a few kilobytes."""
 
-_percepts: OrderedDict[str, Percept] = OrderedDict()
+_percepts: OrderedDict[str, Future[Percept]] = OrderedDict()
 _percepts_lock = threading.Lock()
 
 
 def look_bytes(data: bytes) -> Percept:
     """Look at an encoded picture; the same bytes are decoded and looked at only once.
 
-    Safe to call from several threads. Keeps the SHA-256 of the bytes, not the bytes.
+    Safe to call from several threads: a round's questions come all at once, and all but the first
+    wait for what it sees. Keeps the SHA-256 of the bytes, not the bytes.
 
     Args:
         data: PNG, JPEG, WebP or any other format that Pillow reads.
@@ -419,15 +421,22 @@ def look_bytes(data: bytes) -> Percept:
     """
     key = hashlib.sha256(data).hexdigest()
     with _percepts_lock:
-        if key in _percepts:
-            _percepts.move_to_end(key)
-            return _percepts[key]
-    percept = look(_decode(data))
-    with _percepts_lock:
-        _percepts[key] = percept
+        percept = _percepts.get(key)
+        first = percept is None
+        if percept is None:
+            percept = _percepts[key] = Future()
+        _percepts.move_to_end(key)
         while len(_percepts) > _REMEMBERED:
             _percepts.popitem(last=False)
-    return percept
+    if first:
+        try:
+            percept.set_result(look(_decode(data)))
+        except BaseException as error:
+            percept.set_exception(error)
+            with _percepts_lock:
+                _percepts.pop(key, None)
+            raise
+    return percept.result()
 
 
 def _decode(data: bytes) -> Image.Image:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import random
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -210,18 +213,26 @@ def test_extreme_shapes_of_images() -> None:
         assert look(Image.new("RGB", size, COLORS["purple"])) == Percept("purple", "", ())
 
 
-def test_the_same_bytes_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = 0
+def test_a_rounds_questions_that_come_together_look_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    everybody = threading.Barrier(8)
 
-    def counting(image: Image.Image) -> Percept:
-        nonlocal looks
-        looks += 1
+    def slow_look(image: Image.Image) -> Percept:
+        looks.append(image)
+        time.sleep(0.05)
         return look(image)
 
-    monkeypatch.setattr(vision, "look", counting)
-    data = encode(paint(CAFE, 99, 300, 300), "PNG")
-    assert look_bytes(data) == look_bytes(data)
-    assert looks == 1
+    def ask(data: bytes) -> Percept:
+        everybody.wait()
+        return look_bytes(data)
+
+    monkeypatch.setattr(vision, "look", slow_look)
+    data = encode(paint(CAFE, 77), "PNG")
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(ask, [data] * 8))
+    assert look_bytes(data) == seen[0]
+    assert len(looks) == 1
+    assert all(percept == seen[0] for percept in seen)
 
 
 @given(data=st.binary(max_size=200))
