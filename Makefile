@@ -25,7 +25,7 @@ bench: $(VENV)/.installed ## Compare the strategies on the sandbox's prompts (BE
 
 test: $(VENV)/.installed-dev ## Install the test extras and run lint, types and the whole suite
 	$(MAKE) --no-print-directory lint types
-	$(BIN)/python -m pytest -n 2 $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 lint: $(VENV)/.installed-dev ## ruff: rules and format
 	$(BIN)/ruff check .
