@@ -21,6 +21,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 
 from ..errors import InputError
+from ..graph.budget import used_before
 from ..graph.build import build_graph
 from ..graph.context import Context, check_context
 from ..graph.run import run_config
@@ -163,9 +164,7 @@ def _prepare(
     for gone in ("image", "verdicts", "stretches"):
         values.pop(gone, None)
     values["stopped_because"] = ""
-    values["calls_before"] = sum(
-        used["calls"] for role, used in values.get("usage", {}).items() if role != "generator"
-    )
+    values |= used_before(values.get("usage", {}))
     requirements: list[Requirement] = [
         Requirement(**{key: part for key, part in item.items() if key != "verdict"})  # type: ignore[typeddict-item]  # the same record without one key
         for item in values["requirements"]

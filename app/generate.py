@@ -64,7 +64,8 @@ def generate(
         str, typer.Option(help="Skills that may be loaded: all, none, or names with commas.")
     ] = "all",
     verification: Annotated[
-        str, typer.Option(help="each (in parallel), staged (by dependency) or joint (one call).")
+        str,
+        typer.Option(help="each (in parallel), staged (by dependency), joint (one call) or none."),
     ] = "each",
     preset: Annotated[
         str,
@@ -104,7 +105,8 @@ def generate(
     needs no key and no GPU, and shows how the loop works. [b]gems doctor[/b] says how to connect
     real ones.
 
-    Exit code: 0 when every requirement is met, 3 when some are not, 1 on failure, 2 on wrong usage.
+    Exit code: 0 when every requirement is met (or none was to be checked), 3 when some are not,
+    1 on failure, 2 on wrong usage.
     """
     from ..graph.context import check_context  # LangGraph: not for `gems --help`
 
@@ -216,7 +218,7 @@ def run(
             )
     if open_image and path is not None:
         typer.launch(str(path))
-    if not result.met:
+    if not result.met and result.stopped_because != "not_verified":
         raise typer.Exit(UNMET)
 
 

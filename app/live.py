@@ -109,8 +109,13 @@ class LiveView:
             "verdict" in item and item["verdict"]["answer"] == "yes" for item in result.requirements
         )
         colour = "green" if result.met else "yellow"
+        checked = (
+            "nothing was checked"
+            if result.stopped_because == "not_verified"
+            else f"{met} of {len(result.requirements)} requirements met"
+        )
         self._console.print(
-            f"[{colour}]{met} of {len(result.requirements)} requirements met[/] "
+            f"[{colour}]{checked}[/] "
             f"({result.stopped_because.replace('_', ' ')}), seed {result.seed}, "
             f"thread {result.thread_id}",
             soft_wrap=True,

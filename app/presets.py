@@ -54,8 +54,15 @@ PRESETS: dict[str, Preset] = {
         {"max_rounds": 5, "candidates": 1, "votes": 1, "verification": "each"},
     ),
     "best": Preset(
-        "Eight rounds of three images, every question asked three times. Costs most.",
-        {"max_rounds": 8, "candidates": 3, "votes": 3, "verification": "each"},
+        "Eight rounds of three images, every question asked three times, ties decided by pairs. "
+        "Costs most.",
+        {
+            "max_rounds": 8,
+            "candidates": 3,
+            "votes": 3,
+            "verification": "each",
+            "selection": "pairwise",
+        },
     ),
     "text-rendering": Preset(
         "Signs, labels and posters: the skill for rendered text, every question asked three times.",

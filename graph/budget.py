@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..records import Usage
 from .context import Context
 from .state import State, StopReason, attempts_of_turn, worked_seconds
 
@@ -20,6 +21,20 @@ def calls_used(state: State) -> int:
     usage = state.get("usage", {})
     every = sum(used["calls"] for role, used in usage.items() if role != "generator")
     return every - state.get("calls_before", 0)
+
+
+def used_before(usage: Usage) -> dict[str, int]:
+    """Returns the channels from which on a turn's budgets of calls and tokens count.
+
+    Args:
+        usage: What the thread has used so far.
+    """
+    return {
+        "calls_before": sum(used["calls"] for role, used in usage.items() if role != "generator"),
+        "tokens_before": sum(
+            used["input_tokens"] + used["output_tokens"] for used in usage.values()
+        ),
+    }
 
 
 def calls_left(state: State, context: Context) -> int | None:

@@ -12,6 +12,7 @@ from langgraph.types import Overwrite
 
 from .. import tally
 from ..errors import ConfigurationError, InputError
+from ..graph.budget import used_before
 from ..graph.context import Context, Role, settle
 from ..graph.state import State
 from ..models.chat import chat_model
@@ -88,12 +89,7 @@ async def intake(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         "notices": Overwrite([]),
         "stretches": Overwrite([]),
         "comparisons": Overwrite([]),
-        "calls_before": sum(
-            used["calls"] for role, used in state.get("usage", {}).items() if role != "generator"
-        ),
-        "tokens_before": sum(
-            used["input_tokens"] + used["output_tokens"] for used in state.get("usage", {}).values()
-        ),
+        **used_before(state.get("usage", {})),
     }
 
 

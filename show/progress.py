@@ -18,6 +18,8 @@ _DOING = {
     "review": "going on",
     "summarizer": "refining the prompt",
     "refiner": "generating",
+    "reflector": "generating",
+    "selector": "compared those that tie",
     "finalizer": "done",
 }
 """What is going on after a node has finished."""

@@ -27,6 +27,9 @@ STOPPED = {
     "max_rounds": "all rounds were used",
     "max_model_calls": "the budget of model calls was used up",
     "max_seconds": "the time was used up",
+    "max_images": "the budget of images was used up",
+    "max_tokens": "the budget of tokens was used up",
+    "not_verified": "nothing was to be checked",
     "generator_failed": "the image generator failed",
     "model_failed": "the chat model failed",
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from langgraph.checkpoint.memory import InMemorySaver
 from scripted import Script, ScriptedChat, TinyGenerator
 
@@ -21,6 +22,10 @@ from gems.graph.context import Context
 from gems.models.chat import forget_chat_models, register_chat_model
 from gems.models.generators.registry import register_generator
 from gems.settings import get_settings
+
+# Two workers on two cores: how long one example takes says nothing about the code.
+settings.register_profile("gems", deadline=None)
+settings.load_profile("gems")
 
 
 @pytest.fixture(autouse=True)

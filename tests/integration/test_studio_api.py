@@ -81,7 +81,7 @@ async def test_every_setting_is_shown_with_type_default_and_help(api: LangGraphC
         assert setting["description"].endswith("."), field.name
         assert setting.keys() & {"type", "anyOf", "enum"}, field.name
     assert shown["max_rounds"]["minimum"] == 1
-    assert shown["verification"]["enum"] == ["each", "staged", "joint"]
+    assert shown["verification"]["enum"] == ["each", "staged", "joint", "none"]
 
 
 async def test_the_input_is_a_form_and_a_chat(api: LangGraphClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -80,14 +81,15 @@ def test_every_folder_with_an_init_is_packaged():
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
         "packages"
     ]
-    found = {
-        ".".join(("gems", *path.parent.relative_to(ROOT).parts))
-        for path in ROOT.rglob("__init__.py")
-        if not any(
-            part.startswith(".") or part in ("build", "tests")
-            for part in path.parts[len(ROOT.parts) :]
-        )
-    }
+    found = set()
+    for folder, inner, files in os.walk(ROOT):
+        inner[:] = [
+            name
+            for name in inner
+            if not name.startswith(".") and name not in ("build", "tests", "node_modules")
+        ]
+        if "__init__.py" in files:
+            found.add(".".join(("gems", *Path(folder).relative_to(ROOT).parts)))
     assert found == set(packages)
 
 

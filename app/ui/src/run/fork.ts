@@ -22,7 +22,7 @@ export interface ForkChoice {
 /** More checkpoints than the longest thread of one turn has: 50 rounds of 6 steps. */
 const HISTORY = 1000;
 
-const AFTER_SCORING = new Set(["summarizer", "review", "finalizer"]);
+const AFTER_SCORING = new Set(["summarizer", "reflector", "review", "selector", "finalizer"]);
 
 /** Makes the copy, ready to run; throws when the attempt's checkpoint is no longer kept. */
 export async function forkThread(
@@ -37,12 +37,18 @@ export async function forkThread(
     throw new Error("The step after this attempt is no longer kept on the server.");
   }
   const copy = (await threads.copy(thread)).thread_id;
+  const usage = Object.entries(point.values.usage ?? {});
   const changed = {
     stopped_because: "",
     feedback: choice.feedback,
-    calls_before: Object.entries(point.values.usage ?? {})
+    // Budgets count from here on, as `used_before` in graph/budget.py has it.
+    calls_before: usage
       .filter(([role]) => role !== "generator")
       .reduce((sum, [, used]) => sum + used.calls, 0),
+    tokens_before: usage.reduce(
+      (sum, [, used]) => sum + used.input_tokens + used.output_tokens,
+      0,
+    ),
   };
   await threads.updateState(copy, {
     values: changed,

@@ -7,6 +7,8 @@ import type { RunView } from "./view";
 const DOING: [node: string, doing: string][] = [
   // The first that is at work names the step.
   ["finalizer", "finishing"],
+  ["selector", "comparing those that tie"],
+  ["reflector", "refining the prompt"],
   ["refiner", "refining the prompt"],
   ["summarizer", "learning from it"],
   ["review", "waiting for you"],
@@ -25,6 +27,9 @@ const ENDED: Record<string, string> = {
   max_rounds: "",
   max_model_calls: " (the budget of model calls is used up)",
   max_seconds: " (the time is used up)",
+  max_images: " (the budget of images is used up)",
+  max_tokens: " (the budget of tokens is used up)",
+  not_verified: "",
   generator_failed: " (the image generator failed)",
   model_failed: " (the chat model failed)",
   stopped_by_reviewer: " (stopped by you)",
