@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -141,22 +141,23 @@ class House(LangGraphServer):
         self._lines = {name: as_line(entry) for name, (_, entry) in made.items()}
         self._admit(users)
 
-    @contextmanager
-    def without(self, user: str) -> Iterator[None]:
-        """Takes a user's key away for a while."""
+    @asynccontextmanager
+    async def without(self, user: str) -> AsyncIterator[None]:
+        """Takes a user's key away for a while: the server has read so when it begins and ends."""
         self._admit(name for name in self.keys if name != user)
+        await self._answers(user, 401)
         yield
         self._admit(self.keys)
+        await self._answers(user, 200)
 
-    async def admits(self, user: str) -> None:
-        """Waits until the server has read that the user's key is good again."""
+    async def _answers(self, user: str, status: int) -> None:
         headers = {"Authorization": f"Bearer {self.keys[user]}"}
         async with httpx.AsyncClient(base_url=self.url, headers=headers) as client:
             for _ in range(100):
-                if (await client.get("/skills")).status_code == 200:
+                if (await client.get("/skills")).status_code == status:
                     return
                 await asyncio.sleep(0.1)
-        raise AssertionError("the server does not take the key again")
+        raise AssertionError(f"the server does not answer {status}")
 
     def _admit(self, users: Iterable[str]) -> None:
         self._file.write_text("".join(f"{self._lines[name]}\n" for name in users))
