@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ..errors import GemsError, InputError
+from ..errors import GemsError, GenerationError, InputError, ModelError
 from ..settings import get_settings
 from .exit_codes import UNMET
 from .presets import preset_settings
@@ -192,6 +192,10 @@ def run(
                 if url
                 else drive(given, context, thread, view)
             )
+    except (GenerationError, ModelError) as error:
+        if not url:
+            error.hint = f"{error.hint} Then go on with: gems threads resume {thread}".strip()
+        raise
     except KeyboardInterrupt:
         if url:
             _say_interrupted_on_server(url, thread)

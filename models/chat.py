@@ -77,7 +77,7 @@ def chat_model(spec: str) -> BaseChatModel:
         loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
     except RuntimeError:
         loop = None
-    return _chat_model(spec, loop)
+    return model_on_loop(spec, loop)
 
 
 def _made(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatModel | None:
@@ -89,7 +89,14 @@ def _made(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatModel | 
         return models.get(spec)
 
 
-def _chat_model(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatModel:
+def model_on_loop(spec: str, loop: asyncio.AbstractEventLoop | None) -> BaseChatModel:
+    """Returns a chat model as `chat_model` does, for an event loop that runs in another thread.
+
+    Making one for the first time imports its library: call it in a worker thread.
+
+    Raises:
+        ConfigurationError: As `chat_model`.
+    """
     known = _made(spec, loop)
     if known is not None:
         return known
@@ -141,7 +148,7 @@ async def complete(
     loop = asyncio.get_running_loop()
     model = _made(spec, loop)
     if model is None:
-        model = await asyncio.to_thread(_chat_model, spec, loop)
+        model = await asyncio.to_thread(model_on_loop, spec, loop)
     await _close_with_loop(loop)
     where, secrets = endpoint_of(spec, settings), secrets_of(settings)
     limit = limit_for(where, settings.mllm_concurrency)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigurationError, GemsError, ModelBusyError
 from ...memory.artifacts import artifact_store
-from ...models.chat import TIMEOUT_RETRIES, _chat_model, usage_of
+from ...models.chat import TIMEOUT_RETRIES, model_on_loop, usage_of
 from ...models.endpoint_memory import FEWER_LOGPROBS, memory_of
 from ...models.failures import ModelTimeoutError, RequestRejectedError, translate
 from ...models.limits import backoff, limit_for
@@ -292,7 +292,7 @@ async def open_chat_judge(spec: str) -> AsyncIterator[ChatJudge]:
             )
         # In a thread because making one imports its package; the loop is named, so that its
         # connections belong to this one.
-        shared = await asyncio.to_thread(_chat_model, name, asyncio.get_running_loop())
+        shared = await asyncio.to_thread(model_on_loop, name, asyncio.get_running_loop())
         yield ChatJudge(name, shared, settings, endpoint_of(name, settings))
         return
     settings = judge_settings(settings, address)

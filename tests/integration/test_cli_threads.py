@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine
 
+from gems.errors import GenerationError
 from gems.memory.artifacts import artifact_store
 from gems.settings import get_settings
 
@@ -50,6 +51,22 @@ def ids(document):
 
 def shas(document):
     return [attempt["image"]["sha256"] for attempt in document["attempts"]]
+
+
+def test_a_run_that_failed_before_its_first_image_says_how_to_go_on(gems, world):
+    world.generator.fail = lambda number: GenerationError("No paint.", hint="Buy some.")
+    made = ("generate", "a black cat", "--mllm", "scripted", "--generator", "tiny")
+    failed = gems(*made)
+    assert failed.code == 1
+    go_on = re.search(
+        r"No paint\. Buy some\. Then go on with: gems (threads resume \S+)", failed.err
+    )
+    assert go_on is not None
+    world.generator.fail = lambda number: None
+    done = gems(*go_on[1].split(), "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["score"] == 1
+    assert world.script.calls["planner"] == 1
 
 
 def test_list_shows_what_each_thread_is_about(gems, run):
