@@ -211,7 +211,7 @@ async def test_the_theme_is_switched_and_kept(server: LangGraphServer, visits: V
     while await background(gems.page) == dark:
         await gems.page.get_by_role("button", name=re.compile("^Theme")).click()
     await gems.page.reload()
-    assert await background(gems.page) == light
+    await expect(gems.page.locator("html")).to_have_css("background-color", light)
 
 
 async def background(page: Page) -> str:
