@@ -10,7 +10,7 @@ rules, and the judge knows what was painted. What is measured is how the strateg
 they cost in calls and images, not how good any real model would be.
 
 `--prompts N` takes N of the 400 prompts, the same number of each atomicity (120 by default). All
-ten strategies take about 10 s of processor time a prompt: 10 minutes for 120 on two free cores.
+ten strategies take about 3.5 s of processor time a prompt: 4 minutes for 120 on two free cores.
 Strategies run in processes of their own, as many at a time as there are cores. A folder can be gone
 on with (`--resume`); otherwise it must be new, since figures of older code would be taken for new
 ones.
