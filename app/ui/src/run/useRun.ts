@@ -40,8 +40,6 @@ export interface RunActions {
 interface Submission {
   input?: { prompt: string };
   command?: Command;
-  /** Id of the checkpoint to run from; the newest where it is left out. */
-  checkpoint?: string;
 }
 
 /**
@@ -103,7 +101,6 @@ export function useRun(
         const events = client().runs.stream(id, assistantOf.current, {
           input: what.input ?? null,
           ...(what.command ? { command: what.command } : {}),
-          ...(what.checkpoint ? { checkpointId: what.checkpoint } : {}),
           context: settings,
           streamMode: [...STREAM_MODES],
           streamResumable: true,
@@ -243,8 +240,6 @@ export function useRun(
           await open(id);
         } else if (state.next.length > 0) {
           await submit(id, values, settings, {});
-        } else if (run?.status === "error") {
-          await submit(id, values, settings, { checkpoint: await failedCheckpoint(id) });
         } else if ((values.stopped_because ?? "").endsWith("_failed")) {
           // The graph kept the best image when its model or generator failed: one more round.
           await client().threads.updateState(id, {
@@ -294,18 +289,6 @@ async function errorOf(id: string, run: RunRecord | undefined): Promise<Problem 
   const found = (await client().threads.get(id)).error;
   if (typeof found !== "object" || found === null) return ofRun("", String(found ?? ""));
   return ofRun(String(found["error"] ?? ""), String(found["message"] ?? ""));
-}
-
-/**
- * The checkpoint of the step that failed. A run that failed in the graph's own error handler ends
- * with a checkpoint after which nothing is to be done; resuming that would repeat nothing.
- */
-async function failedCheckpoint(id: string): Promise<string> {
-  const history = await client().threads.getHistory(id, { limit: 10 });
-  const failed = history.find((state) => state.tasks.some((task) => task.error));
-  const found = failed?.checkpoint.checkpoint_id;
-  if (!found) throw new Error("The step that failed is no longer kept; generate anew.");
-  return found;
 }
 
 function read(
