@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -52,6 +52,13 @@ class Faults:
     def add(self, number: int, message: str) -> None:
         """Notes what is wrong with a line; of several faults of a line, the first stays."""
         self._found.setdefault(number, message)
+
+    def takes_object(self, value: Any, number: int) -> TypeGuard[dict[str, Any]]:
+        """Returns whether a value is a JSON object, and notes what is wrong where it is not."""
+        if isinstance(value, dict):
+            return True
+        self.add(number, f"a JSON {json_type(value)} where an object should be")
+        return False
 
     def check(self) -> None:
         """Raises what was collected.
@@ -125,10 +132,8 @@ def read_jsonl(path: Path, *, hint: str = "") -> list[tuple[int, dict[str, Any]]
         except ValueError as error:
             faults.add(number, str(error))
             continue
-        if isinstance(value, dict):
+        if faults.takes_object(value, number):
             found.append((number, value))
-        else:
-            faults.add(number, f"a JSON {json_type(value)} where an object should be")
     faults.check()
     if not found:
         raise DataError(f"{path} is empty.", hint=hint)
@@ -166,10 +171,8 @@ def read_records(path: Path, *, hint: str = "") -> list[tuple[int, dict[str, Any
     faults = Faults(path, "entry", hint)
     found: list[tuple[int, dict[str, Any]]] = []
     for number, value in enumerate(read_json(path, hint=hint), start=1):
-        if isinstance(value, dict):
+        if faults.takes_object(value, number):
             found.append((number, value))
-        else:
-            faults.add(number, f"a JSON {json_type(value)} where an object should be")
     faults.check()
     if not found:
         raise DataError(f"{path} is an empty list.", hint=hint)
